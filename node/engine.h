@@ -1,0 +1,78 @@
+// The engine: every use case of the API over real containers. server/ calls it and knows nothing of
+// how.
+#ifndef NODE_ENGINE_H_
+#define NODE_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "node/streams.h"
+#include "node/v1/container_service.pb.h"
+#include "node/v1/node_service.pb.h"
+
+namespace noded {
+
+struct EngineOptions {
+  std::string root = "/var/lib/noded";   // persistent state
+  std::string state_dir = "/run/noded";  // sockets; may be lost with a reboot
+  std::string shim_path;                 // empty: node-shim beside this executable
+  std::string cgroup_parent = "/noded";
+  std::string cgroup_driver = "auto";  // auto, v1, v2
+  std::string version;
+  absl::Duration start_timeout = absl::Seconds(60);  // for one launch or exec to reach exec
+};
+
+// Thread-safe. Nothing here blocks the caller but for memory. A callback is called exactly once, on
+// any thread, possibly before the call returns. An operation that was begun is finished whether or
+// not its caller still waits.
+class Engine {
+ public:
+  template <typename T>
+  using Done = std::function<void(absl::StatusOr<T>)>;
+
+  // Takes the root's lock, loads the registry, finds running supervisors again, finishes or undoes
+  // what a crash left half done. Returns when that is over (time in proportion to the number of
+  // containers, all in parallel).
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOptions& options);
+  // Containers and supervisors go on.
+  virtual ~Engine() = default;
+
+  virtual void RunContainer(node::v1::RunContainerRequest request,
+                            Done<node::v1::RunContainerResponse> done) = 0;
+  virtual void CreateContainer(node::v1::CreateContainerRequest request,
+                               Done<node::v1::CreateContainerResponse> done) = 0;
+  virtual void Start(node::v1::StartRequest request, Done<node::v1::StartResponse> done) = 0;
+  virtual void Stop(node::v1::StopRequest request, Done<node::v1::StopResponse> done) = 0;
+  virtual void Kill(node::v1::KillRequest request, Done<node::v1::KillResponse> done) = 0;
+  virtual void Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveResponse> done) = 0;
+  // The returned function gives up waiting: `done` is then called with CANCELLED unless it was
+  // called already.
+  virtual std::function<void()> Wait(node::v1::WaitRequest request,
+                                     Done<node::v1::WaitResponse> done) = 0;
+  virtual void Top(node::v1::TopRequest request, Done<node::v1::TopResponse> done) = 0;
+
+  // From memory, at once.
+  virtual absl::StatusOr<node::v1::GetResponse> Get(const node::v1::GetRequest& request) = 0;
+  virtual absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) = 0;
+  virtual node::v1::GetInfoResponse GetInfo() = 0;
+
+  // The first message sent must be `start`; errors come by Next.
+  using ExecStream = DuplexStream<node::v1::ExecRequest, node::v1::ExecResponse>;
+  using AttachStream = DuplexStream<node::v1::AttachRequest, node::v1::AttachResponse>;
+  virtual std::shared_ptr<ExecStream> Exec() = 0;
+  virtual std::shared_ptr<AttachStream> Attach() = 0;
+  virtual absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>> Logs(
+      const node::v1::LogsRequest& request) = 0;
+  virtual absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::StatsResponse>>> Stats(
+      const node::v1::StatsRequest& request) = 0;
+  virtual absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
+      const node::v1::WatchRequest& request) = 0;
+};
+
+}  // namespace noded
+
+#endif  // NODE_ENGINE_H_

@@ -1,0 +1,64 @@
+// noded's side of one supervisor: starts it, asks it, hears its events. Protocol:
+// proto/node/shim/v1/shim.proto.
+#ifndef NODE_SHIM_CLIENT_H_
+#define NODE_SHIM_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "node/base/pidfd.h"
+#include "node/base/unique_fd.h"
+#include "node/event_loop.h"
+#include "node/shim/v1/shim.pb.h"
+
+namespace noded {
+
+// Thread-safe. Destroying it closes the connection; the supervisor lives on.
+class ShimClient {
+ public:
+  struct Answer {
+    node::shim::v1::Reply reply;  // never a Failure: that becomes the status
+    std::vector<UniqueFd> fds;
+  };
+  using Answered = std::function<void(absl::StatusOr<Answer>)>;
+  // Called on the loop's thread.
+  struct Events {
+    std::function<void(const node::shim::v1::ExitRecord&)> exited;
+    std::function<void(const node::shim::v1::ExecState&)> exec_exited;
+    std::function<void()> disconnected;  // the supervisor has ended or was killed
+  };
+
+  virtual ~ShimClient() = default;
+  // Sends a request with borrowed descriptors. `answered` is called exactly once, on the loop's
+  // thread: the answer, the failure as a status (DecodeFailure), DEADLINE_EXCEEDED after `timeout`,
+  // or UNAVAILABLE (SUPERVISOR_LOST).
+  virtual void Call(node::shim::v1::Request request, const std::vector<int>& fds,
+                    absl::Duration timeout, Answered answered) = 0;
+};
+
+// posix_spawns `shim_path` for a container with a listening socket <state-dir>/shims/<id>.sock and
+// the container's directory; nothing else of noded's is inherited, signals are reset.
+struct SpawnedShim {
+  Pidfd process;
+  pid_t pid = 0;
+};
+absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path, const std::string& id,
+                                      int sockets_dir, int container_dir);
+// UNAVAILABLE: no supervisor listens there.
+absl::StatusOr<std::shared_ptr<ShimClient>> ConnectShim(EventLoop* loop, int sockets_dir,
+                                                        const std::string& id,
+                                                        ShimClient::Events events);
+
+// The one place that turns a child's report into a Status: code by step and errno (a missing binary
+// is INVALID_ARGUMENT with COMMAND_NOT_FOUND, a missing mount source FAILED_PRECONDITION, …),
+// message "mount \"/data\" at \"/mnt\": no such file or directory".
+absl::Status DecodeFailure(const node::shim::v1::Failure& failure);
+
+}  // namespace noded
+
+#endif  // NODE_SHIM_CLIENT_H_
