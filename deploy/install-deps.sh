@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Installs what noded is built with on Debian 12, and nothing else.
+# Safe to repeat: when all is there it changes nothing and needs no network.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: deploy/install-deps.sh [--test] [--dev] [--list]
+  (no flag)  what the build and deploy/quickstart.sh need
+  --test     also what tests/run.sh needs for unit, integration and e2e tests
+  --dev      also clang's tools, fuzzing, shellcheck, npm (for buf), and crun and runc to measure against
+  --list     only print the packages that are missing
+USAGE
+}
+
+# The libraries come with headers and static archives: release binaries link gRPC statically.
+packages=(
+  cmake g++ ninja-build pkg-config
+  libabsl-dev libc-ares-dev libcli11-dev libgrpc++-dev libgrpc-dev libprotobuf-dev libre2-dev
+  libseccomp-dev libspdlog-dev libssl-dev nlohmann-json3-dev protobuf-compiler
+  protobuf-compiler-grpc zlib1g-dev
+  busybox-static procps
+)
+test_packages=(
+  ccache iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl python3 python3-grpcio
+  python3-protobuf tmux
+)
+dev_packages=(clang clang-format clang-tidy crun libclang-rt-14-dev runc shellcheck)
+
+list_only=false
+for argument in "$@"; do
+  case $argument in
+    --test) packages+=("${test_packages[@]}") ;;
+    --dev)
+      packages+=("${dev_packages[@]}")
+      # A Node.js from elsewhere brings its own npm, and Debian's would conflict with it.
+      command -v npm >/dev/null || packages+=(npm)
+      ;;
+    --list) list_only=true ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+done
+
+installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^[a-z]i  *//p')
+missing=()
+for package in "${packages[@]}"; do
+  grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
+done
+
+if [ "${#missing[@]}" -eq 0 ]; then
+  $list_only || echo "install-deps: all ${#packages[@]} packages are there"
+  exit 0
+fi
+if $list_only; then
+  printf '%s\n' "${missing[@]}"
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "install-deps: must be root to install: ${missing[*]}" >&2
+    exit 1
+  }
+  as_root=(sudo)
+fi
+echo "install-deps: installing ${missing[*]}"
+# A list that is a few days old names files that the mirror no longer has, hence the update first; a
+# third-party source that is down must not stop us, so only the installation decides.
+"${as_root[@]}" apt-get update -q || echo "install-deps: apt-get update failed; going on with the lists there are" >&2
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -q --no-install-recommends "${missing[@]}"
