@@ -18,7 +18,7 @@ ROOMS = ("node/base", "node/launch", "node/shim", "node", "rootfs/mount", "rootf
          "server", "clients/cli", "tests", "proto", "deploy")
 
 # What a room may include besides itself: a room, or one header of a room. "api" is node/v1 and google/rpc,
-# "plan" is node/shim/v1.
+# "plan" is node/shim/v1, "records" is node/state/v1.
 MAY_INCLUDE = {
     "node/base": (),
     "cgroup": ("node/base",),
@@ -27,10 +27,10 @@ MAY_INCLUDE = {
     # The compiled limits are a value that the cgroup driver is given.
     "node/launch": ("node/base", "cgroup/limits.h", "api", "plan"),
     "node/shim": ("node/base", "rootfs/mount", "cgroup", "plan"),
-    "node": ("node/base", "node/launch", "rootfs", "cgroup", "api", "plan"),
+    "node": ("node/base", "node/launch", "rootfs", "cgroup", "api", "plan", "records"),
     "server": ("node/base", "node", "api"),
     "clients/cli": ("node/base", "api"),
-    "tests": ROOMS + ("api", "plan"),
+    "tests": ROOMS + ("api", "plan", "records"),
 }
 GRPC_ROOMS = ("server", "clients/cli", "tests")
 
@@ -78,6 +78,8 @@ def room_of(path):
         return "api"
     if path.startswith("node/shim/v1/"):
         return "plan"
+    if path.startswith("node/state/v1/"):
+        return "records"
     return next((room for room in ROOMS if path.startswith(room + "/")), None)
 
 
