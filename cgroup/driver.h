@@ -27,7 +27,8 @@ std::string_view ModeName(Mode mode);  // "v1", "v2", "hybrid"
 struct AttachFds {
   // v2: a directory for CLONE_INTO_CGROUP (the leaf that holds the payload). Else invalid.
   UniqueFd into;
-  // v1, and the v2 side of hybrid: cgroup.procs files, opened for writing; write the child's pid to each.
+  // v1, and the v2 side of hybrid: cgroup.procs files, opened for writing; write the child's pid to
+  // each.
   std::vector<UniqueFd> procs;
 };
 
@@ -43,8 +44,8 @@ class Group {
   virtual absl::StatusOr<std::vector<pid_t>> Pids() const = 0;
   virtual absl::Status Freeze() = 0;
   virtual absl::Status Thaw() = 0;
-  // SIGKILL to every task, also those forked meanwhile: cgroup.kill, else freeze, signal, thaw (on v1 a
-  // frozen task does not die before the thaw). Returns without waiting for their end.
+  // SIGKILL to every task, also those forked meanwhile: cgroup.kill, else freeze, signal, thaw (on
+  // v1 a frozen task does not die before the thaw). Returns without waiting for their end.
   virtual absl::Status Kill() = 0;
   // Removes the group and what a payload made below it. Retries EBUSY with backoff while tasks die,
   // for `bound` at most; DEADLINE_EXCEEDED names the tasks that are left and their state. Gone: OK.
@@ -57,7 +58,8 @@ class Driver {
   virtual ~Driver() = default;
 
   virtual Mode mode() const = 0;
-  // Controllers that work here, by name: "memory", "cpu", "cpuacct", "cpuset", "pids", "devices", "freezer", …
+  // Controllers that work here, by name: "memory", "cpu", "cpuacct", "cpuset", "pids", "devices",
+  // "freezer", …
   virtual std::vector<std::string> controllers() const = 0;
   // Makes <parent>/<name> in every controller and applies the limits; all or nothing. A limit whose
   // controller is missing is FAILED_PRECONDITION with the field's name ("limits.memory_bytes").
@@ -70,8 +72,8 @@ class Driver {
 };
 
 struct DriverOptions {
-  std::string parent = "/noded";    // below each hierarchy's root; made when missing
-  std::string driver = "auto";      // "auto", "v1", "v2"
+  std::string parent = "/noded";  // below each hierarchy's root; made when missing
+  std::string driver = "auto";    // "auto", "v1", "v2"
   std::string mounts_path = "/proc/self/mountinfo";  // tests give a picture of another host
 };
 // FAILED_PRECONDITION says what is mounted and what was asked for.

@@ -13,7 +13,7 @@ namespace noded::cgroup {
 // what the kernel would accept wrongly.
 struct DeviceRule {
   bool allow = true;
-  char type = 'a';               // 'a' all, 'b' block, 'c' char
+  char type = 'a';                // 'a' all, 'b' block, 'c' char
   std::optional<uint32_t> major;  // absent: every
   std::optional<uint32_t> minor;
   std::string access = "rwm";  // subset of r, w, m(knod)
@@ -21,13 +21,13 @@ struct DeviceRule {
 };
 
 struct Limits {
-  std::optional<int64_t> memory_bytes;       // hard limit; v1 memory.limit_in_bytes, v2 memory.max
-  std::optional<int64_t> swap_bytes;         // swap alone, as on v2 (v1: memsw = memory + swap)
-  std::optional<int64_t> memory_low_bytes;   // v1 memory.soft_limit_in_bytes, v2 memory.low
-  std::optional<uint64_t> cpu_shares;        // v1 scale 2..262144; v2 weight is derived from it
-  std::optional<int64_t> cpu_quota_us;       // time a period, all cpus together
-  std::optional<int64_t> cpu_period_us;      // default 100000
-  std::optional<std::string> cpuset_cpus;    // "0-1,3", cpuset(7) list format
+  std::optional<int64_t> memory_bytes;      // hard limit; v1 memory.limit_in_bytes, v2 memory.max
+  std::optional<int64_t> swap_bytes;        // swap alone, as on v2 (v1: memsw = memory + swap)
+  std::optional<int64_t> memory_low_bytes;  // v1 memory.soft_limit_in_bytes, v2 memory.low
+  std::optional<uint64_t> cpu_shares;       // v1 scale 2..262144; v2 weight is derived from it
+  std::optional<int64_t> cpu_quota_us;      // time a period, all cpus together
+  std::optional<int64_t> cpu_period_us;     // default 100000
+  std::optional<std::string> cpuset_cpus;   // "0-1,3", cpuset(7) list format
   std::optional<std::string> cpuset_mems;
   std::optional<int64_t> pids_max;
   // Evaluated in order, the last match wins, nothing matched: denied. Empty: no device control.

@@ -1,0 +1,98 @@
+// Chooses the driver by what is mounted.
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cgroup/cgroupfs.h"
+#include "cgroup/driver.h"
+#include "cgroup/mounts.h"
+#include "cgroup/v1.h"
+#include "cgroup/v2.h"
+#include "cgroup/values.h"
+#include "node/base/file.h"
+#include "node/base/status.h"
+
+namespace noded::cgroup {
+namespace {
+
+// A host is driven by the version that has more of these.
+constexpr std::array<std::string_view, 3> kCore = {"memory", "cpu", "pids"};
+
+int CountCore(const std::vector<std::string>& controllers) {
+  return static_cast<int>(std::count_if(kCore.begin(), kCore.end(), [&](std::string_view core) {
+    return std::find(controllers.begin(), controllers.end(), core) != controllers.end();
+  }));
+}
+
+bool HasV1Controllers(const Mounts& mounts) {
+  // A named hierarchy alone (systemd's, for its own tracking) limits nothing.
+  return std::any_of(mounts.v1.begin(), mounts.v1.end(), [](const V1Mount& mount) {
+    return !mount.controllers.front().starts_with("name=");
+  });
+}
+
+// A v2 host may have one stray v1 hierarchy (net_cls, for a VPN), so that both are mounted says
+// nothing.
+bool PrefersV2(const Mounts& mounts) {
+  if (!mounts.v2_path) return false;
+  if (!HasV1Controllers(mounts)) return true;
+  std::vector<std::string> v1;
+  for (const V1Mount& mount : mounts.v1) {
+    v1.insert(v1.end(), mount.controllers.begin(), mount.controllers.end());
+  }
+  auto v2 = ReadFileAt(AT_FDCWD, absl::StrCat(*mounts.v2_path, "/cgroup.controllers"));
+  return v2.ok() && CountCore(ParseWords(*v2)) > CountCore(v1);
+}
+
+std::string Describe(const Mounts& mounts) {
+  std::vector<std::string> lines;
+  for (const V1Mount& mount : mounts.v1) {
+    lines.push_back(absl::StrCat("v1 ", absl::StrJoin(mount.controllers, ","), " on ", mount.path));
+  }
+  if (mounts.v2_path) lines.push_back(absl::StrCat("v2 on ", *mounts.v2_path));
+  return lines.empty() ? "no cgroup file system" : absl::StrJoin(lines, "; ");
+}
+
+}  // namespace
+
+std::string_view ModeName(Mode mode) {
+  switch (mode) {
+    case Mode::kV1:
+      return "v1";
+    case Mode::kV2:
+      return "v2";
+    case Mode::kHybrid:
+      return "hybrid";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<Driver>> OpenDriverOn(const DriverOptions& options,
+                                                     std::shared_ptr<CgroupFs> fs) {
+  ASSIGN_OR_RETURN(std::string mountinfo, ReadFileAt(AT_FDCWD, options.mounts_path));
+  Mounts mounts = ParseMounts(mountinfo);
+  bool v1 = options.driver == "v1", v2 = options.driver == "v2";
+  if (options.driver == "auto") {
+    v2 = PrefersV2(mounts);
+    v1 = !v2;
+  }
+  if (!v1 && !v2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cgroup driver \"", options.driver, "\": must be \"auto\", \"v1\" or \"v2\""));
+  }
+  if (v1 ? !HasV1Controllers(mounts) : !mounts.v2_path.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cgroup driver \"", options.driver, "\": mounted for writing is ", Describe(mounts)));
+  }
+  if (v1) return OpenV1Driver(mounts, options.parent, std::move(fs));
+  return OpenV2Driver(*mounts.v2_path, options.parent, std::move(fs));
+}
+
+absl::StatusOr<std::unique_ptr<Driver>> OpenDriver(const DriverOptions& options) {
+  return OpenDriverOn(options, std::make_shared<CgroupFs>());
+}
+
+}  // namespace noded::cgroup

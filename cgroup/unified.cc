@@ -1,0 +1,23 @@
+#include "cgroup/unified.h"
+
+#include "cgroup/tree.h"
+#include "cgroup/values.h"
+
+namespace noded::cgroup {
+
+absl::Status ThawUnified(int dir, absl::Duration bound) {
+  return WriteAndAwait(
+      dir, "cgroup.freeze", "0", "cgroup.events",
+      [](std::string_view now) { return ParseKeyed(now, "frozen") == 0u; }, bound);
+}
+
+absl::Status FreezeUnified(int dir, absl::Duration bound) {
+  absl::Status frozen = WriteAndAwait(
+      dir, "cgroup.freeze", "1", "cgroup.events",
+      [](std::string_view now) { return ParseKeyed(now, "frozen") == 1u; }, bound);
+  // Half-frozen helps nobody.
+  if (absl::IsDeadlineExceeded(frozen)) ThawUnified(dir, bound).IgnoreError();
+  return frozen;
+}
+
+}  // namespace noded::cgroup
