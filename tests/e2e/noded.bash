@@ -63,7 +63,7 @@ skip() { say "SKIPPED: $*"; exit 77; }
 
 # nodectl is the shipped one; what is typed goes to the test's log.
 nodectl() {
-  say "\$ nodectl $*"
+  [ "${TYPED:-}" = 1 ] || say "\$ nodectl $*"
   command nodectl "$@"
 }
 
@@ -74,7 +74,7 @@ check() {
   say "\$ $*"
   local out err
   out=$(mktemp "$WORK/out.XXXXXX") err=$(mktemp "$WORK/err.XXXXXX")
-  env -- "$@" >"$out" 2>"$err" || status=$?
+  TYPED=1 "$@" >"$out" 2>"$err" || status=$?
   # shellcheck disable=SC2034  # for the script that asks
   OUT=$(tr -d '\0' <"$out") ERR=$(tr -d '\0' <"$err")
   head -c 4000 "$out" >&2
