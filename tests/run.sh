@@ -97,7 +97,7 @@ run_program() {
   fi
   count "$name" "$case_passed" "$case_failed" "$case_skipped" "$note"
   show_log "$out/log" "$case_failed"
-  [ "$case_skipped" -eq 0 ] || grep -h -B1 'Skipped$\|SKIPPED' "$out/log" | sed 's/^/    /' | head -20 || true
+  [ "$case_skipped" -eq 0 ] || grep -h -A1 ': Skipped$' "$out/log" | sed 's/^/    SKIPPED /' | head -20 || true
 }
 
 run_label() {
