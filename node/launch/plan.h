@@ -1,7 +1,7 @@
-// Compiles a container's spec into the launch plan that its supervisor interprets. Pure: no system calls, so a
-// unit test reads a plan as a value and a dry run prints it. Thread-safe. Everything that can be refused is
-// refused here, all violations at once; what only the kernel or the container's files can tell is left to
-// the supervisor.
+// Compiles a container's spec into the launch plan that its supervisor interprets. Pure: no system
+// calls, so a unit test reads a plan as a value and a dry run prints it. Thread-safe. Everything
+// that can be refused is refused here, all violations at once; what only the kernel or the
+// container's files can tell is left to the supervisor.
 #ifndef NODE_LAUNCH_PLAN_H_
 #define NODE_LAUNCH_PLAN_H_
 
@@ -42,14 +42,21 @@ struct ResolvedDevice {
   std::string host_path;    // bound instead of made in a user namespace (mknod there is EPERM)
 };
 
-// Everything about one container that is not in its spec. Paths are absolute host paths prepared by the engine.
+// Everything about one container that is not in its spec. Paths are absolute host paths prepared by
+// the engine.
 struct Inputs {
   std::string id;
-  std::vector<std::string> lower;  // root file system layers, topmost first; one for a host directory
-  std::string upper, work;         // empty: read-only root
+  std::vector<std::string>
+      lower;                // root file system layers, topmost first; one for a host directory
+  std::string upper, work;  // empty: read-only root
   std::string hosts_file, resolv_conf_file, hostname_file;  // bound at /etc; empty: not
+  // What HOSTNAME says when the UTS namespace is the host's or another container's; empty: it is
+  // left out.
+  std::string hostname;
   std::vector<ResolvedDevice> devices;
-  // For each namespace of mode CONTAINER, in the order pid, network, ipc, uts: the descriptor's index in Launch.
+  // For each namespace of mode CONTAINER, in the order pid, network, ipc, uts: the descriptor's
+  // index in Launch. With ipc also one of type CLONE_NEWNS, the other container's mount namespace,
+  // from which /dev/shm is taken; without it the container gets a /dev/shm of its own.
   struct Join {
     uint64_t type;  // CLONE_NEW*
     uint32_t fd_index;
@@ -59,8 +66,9 @@ struct Inputs {
   HostFacts host;
 };
 
-// Every rule of the spec that needs no system call; field paths begin with "spec.". Also those for features not served
-// yet, which are refused (never silently dropped). OK, or INVALID_ARGUMENT with all violations.
+// Every rule of the spec that needs no system call; field paths begin with "spec.". Also those for
+// features not served yet, which are refused (never silently dropped). OK, or INVALID_ARGUMENT with
+// all violations.
 absl::Status ValidateSpec(const node::v1::ContainerSpec& spec);
 // As ValidateSpec for an exec's process; field paths begin with `prefix` ("start.process").
 absl::Status ValidateProcess(const node::v1::Process& process, const std::string& prefix);
@@ -68,12 +76,14 @@ absl::Status ValidateProcess(const node::v1::Process& process, const std::string
 // REQUIRES: ValidateSpec(spec).ok().
 absl::StatusOr<node::shim::v1::LaunchPlan> CompileLaunchPlan(const node::v1::ContainerSpec& spec,
                                                              const Inputs& inputs);
-// A process run in a container made from `spec`: its environment, user, capabilities and filter are those of the
-// container unless `process` says otherwise.
+// A process run in a container made from `spec`: its environment, user, capabilities and filter are
+// those of the container unless `process` says otherwise, its working directory and resource limits
+// too. `hostname` is what HOSTNAME says when the spec gives no hostname. REQUIRES: both are valid.
 absl::StatusOr<node::shim::v1::ExecPlan> CompileExecPlan(const node::v1::ContainerSpec& spec,
                                                          const node::v1::Process& process,
                                                          const std::string& exec_id, bool detached,
-                                                         const HostFacts& host);
+                                                         const HostFacts& host,
+                                                         const std::string& hostname = "");
 
 // The spec's limits and devices (default nodes included) as the cgroup room takes them.
 cgroup::Limits CompileLimits(const node::v1::ContainerSpec& spec,
@@ -82,8 +92,9 @@ cgroup::Limits CompileLimits(const node::v1::ContainerSpec& spec,
 // "SIGTERM", "TERM" or "15" → 15. INVALID_ARGUMENT names the field.
 absl::StatusOr<int> ParseSignal(const std::string& text, const std::string& field);
 
-// Docker's seccomp JSON → BPF for this machine, with includes/excludes evaluated against `capabilities`. INVALID_ARGUMENT
-// names `field` and the place in the JSON. Returns struct sock_filter as bytes, as in ProcessPlan.seccomp_filter.
+// Docker's seccomp JSON → BPF for this machine, with includes/excludes evaluated against
+// `capabilities`. INVALID_ARGUMENT names `field` and the place in the JSON. Returns struct
+// sock_filter as bytes, as in ProcessPlan.seccomp_filter.
 absl::StatusOr<std::string> CompileSeccomp(const std::string& json, uint64_t capabilities,
                                            const std::string& field);
 
