@@ -1,0 +1,136 @@
+// noded: reads its options, opens the engine, serves it, and leaves in order when told to.
+// Containers stay when it goes.
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "node/engine.h"
+#include "server/api_server.h"
+#include "server/log.h"
+#include "server/notify.h"
+#include "server/options.h"
+
+namespace noded::server {
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(10);
+// Beyond the drain, for the engine to come to rest.
+constexpr absl::Duration kLeave = absl::Seconds(20);
+
+enum ExitCode { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
+
+// Blocked in every thread, because they are made after this; main alone takes them.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  // Log rotation and terminals send it; there is nothing to reload.
+  ::signal(SIGHUP, SIG_IGN);
+  return signals;
+}
+
+void SetProcessLimits() {
+  // Containers inherit what the supervisors inherit; and group and others could not enter a
+  // container's files with a stricter one. The socket is safe with it (RestrictUnixSocket).
+  ::umask(022);
+  // glibc makes up to eight arenas a processor, each with free memory of its own.
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 10);
+  // Some descriptors a container, whose number must not end at the customary 1024.
+  rlimit files;
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+// The manager's socket, taken out of the environment so that supervisors do not inherit it.
+std::string TakeNotifySocket() {
+  const char* value = ::getenv("NOTIFY_SOCKET");
+  std::string socket = value == nullptr ? "" : value;
+  ::unsetenv("NOTIFY_SOCKET");
+  return socket;
+}
+
+void Notify(const std::string& socket, std::string_view state) {
+  if (const absl::Status told = NotifyServiceManager(socket, state); !told.ok()) {
+    Log(LogLevel::kWarning, told.ToString());
+  }
+}
+
+// Leaves at once on a second signal, or when leaving in order takes too long.
+void GuardExit(sigset_t signals) {
+  std::thread([signals] {
+    const timespec most = absl::ToTimespec(kDrain + kLeave);
+    const int signal = ::sigtimedwait(&signals, nullptr, &most);
+    ::_exit(signal > 0 ? kExitFailed : kExitOk);
+  }).detach();
+}
+
+int Fail(const absl::Status& status) {
+  Log(LogLevel::kError, std::string(status.message()));
+  StopLog();
+  return kExitFailed;
+}
+
+int Serve(const Options& options, const std::string& notify_socket, const sigset_t& signals) {
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(options.engine);
+  if (!engine.ok()) return Fail(engine.status());
+  absl::StatusOr<std::unique_ptr<ApiServer>> server =
+      ApiServer::Start(options.listen, options.tls, engine->get());
+  if (!server.ok()) return Fail(server.status());
+  Log(LogLevel::kInfo, "listening",
+      {{"addresses", absl::StrJoin((*server)->addresses(), ",")},
+       {"version", options.engine.version},
+       {"root", options.engine.root},
+       {"pid", absl::StrCat(::getpid())}});
+  Notify(notify_socket, "READY=1");
+
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  Log(LogLevel::kInfo, "draining", {{"signal", ::sigabbrev_np(signal)}});
+  Notify(notify_socket, "STOPPING=1");
+  GuardExit(signals);
+  (*server)->Drain(kDrain);
+  server->reset();
+  engine->reset();
+  Log(LogLevel::kInfo, "stopped; containers go on");
+  StopLog();
+  return kExitOk;
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<Options> options =
+      ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  if (!options.ok()) {
+    std::cerr << "noded: " << options.status().message() << "\nnoded --help tells the options\n";
+    return kExitUsage;
+  }
+  if (!options->answer.empty()) {
+    std::cout << options->answer << std::flush;
+    return kExitOk;
+  }
+  const sigset_t signals = BlockSignals();
+  SetProcessLimits();
+  const std::string notify_socket = TakeNotifySocket();
+  StartLog(options->log_level, options->log_format);
+  return Serve(*options, notify_socket, signals);
+}
+
+}  // namespace
+}  // namespace noded::server
+
+int main(int argc, char** argv) { return noded::server::Main(argc, argv); }

@@ -1,0 +1,201 @@
+#include "server/options.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "node/base/file.h"
+#include "node/base/status.h"
+#include "server/config.h"
+
+namespace noded::server {
+namespace {
+
+constexpr size_t kMostConfigBytes = 1 << 20;
+constexpr absl::Duration kLeastStartTimeout = absl::Seconds(1);
+constexpr absl::Duration kMostStartTimeout = absl::Hours(1);
+
+// What CLI11 fills in, before it is checked.
+struct RawOptions {
+  Options options;
+  std::vector<std::string> listen;
+  std::string start_timeout = "60s";
+  std::string config;
+};
+
+std::string CheckAbsolute(const std::string& path) {
+  if (path.empty() || path[0] != '/') return "must be an absolute path";
+  for (const absl::string_view part : absl::StrSplit(path, '/')) {
+    if (part == "..") return "must not contain \"..\"";
+  }
+  return "";
+}
+
+std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
+  auto app = std::make_unique<CLI::App>("Runs containers on this host for clients of its gRPC API.",
+                                        "noded");
+  EngineOptions& engine = raw->options.engine;
+  const CLI::Validator absolute(CheckAbsolute, "ABSOLUTE PATH");
+  app->add_option("--listen", raw->listen,
+                  "Where to serve: unix:///path or host:port; may be repeated. Default: the socket "
+                  "noded.sock in the state directory")
+      ->type_name("ADDRESS");
+  app->add_option("--root", engine.root, "Directory of persistent state")
+      ->capture_default_str()
+      ->check(absolute);
+  app->add_option("--state-dir", engine.state_dir,
+                  "Directory of sockets; may be lost with a reboot")
+      ->capture_default_str()
+      ->check(absolute);
+  app->add_option("--config", raw->config,
+                  "Read options from this file, as key = value with these names")
+      ->type_name("FILE");
+  const std::vector<std::pair<std::string, LogLevel>> levels = {{"debug", LogLevel::kDebug},
+                                                                {"info", LogLevel::kInfo},
+                                                                {"warn", LogLevel::kWarning},
+                                                                {"error", LogLevel::kError}};
+  app->add_option("--log-level", raw->options.log_level, "debug, info, warn or error")
+      ->transform(CLI::CheckedTransformer(levels).description(""))
+      ->type_name("LEVEL");
+  const std::vector<std::pair<std::string, LogFormat>> formats = {{"text", LogFormat::kText},
+                                                                  {"json", LogFormat::kJson}};
+  app->add_option("--log-format", raw->options.log_format, "text (key=value) or json")
+      ->transform(CLI::CheckedTransformer(formats).description(""))
+      ->type_name("FORMAT");
+  app->add_option("--cgroup-parent", engine.cgroup_parent,
+                  "Group below which each container's is made")
+      ->capture_default_str()
+      ->check(absolute);
+  app->add_option("--cgroup-driver", engine.cgroup_driver, "Which cgroup hierarchy to use")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "v1", "v2"}));
+  app->add_option("--tls-cert", raw->options.tls.certificate, "Server certificate, PEM")
+      ->type_name("FILE");
+  app->add_option("--tls-key", raw->options.tls.key, "Its private key, PEM")->type_name("FILE");
+  app->add_option("--tls-ca", raw->options.tls.ca,
+                  "Certificates that client certificates must be signed by, PEM")
+      ->type_name("FILE");
+  app->add_flag("--insecure", raw->options.insecure,
+                "Allow TCP without TLS on loopback addresses: every local user is root then");
+  app->add_option("--shim", engine.shim_path,
+                  "The supervisor's executable. Default: node-shim beside noded")
+      ->check(absolute);
+  app->add_option("--start-timeout", raw->start_timeout,
+                  "Longest time for a container or process to reach its exec, 1s to 1h")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  app->set_version_flag("--version", "noded " NODED_VERSION);
+  return app;
+}
+
+// Runs CLI11, whose only way to tell a mistake is to throw.
+absl::Status Parse(CLI::App& app, std::vector<std::string> args, std::string* answer) {
+  std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::CallForHelp&) {
+    *answer = app.help();
+  } catch (const CLI::CallForVersion& version) {
+    *answer = absl::StrCat(version.what(), "\n");
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  return absl::OkStatus();
+}
+
+// The file as arguments, without what the command line gives. Each entry is tried by itself, so
+// that a mistake is told with its line.
+absl::StatusOr<std::vector<std::string>> ConfigArguments(const std::string& text,
+                                                         const std::string& name,
+                                                         const CLI::App& command_line) {
+  ASSIGN_OR_RETURN(const std::vector<ConfigEntry> entries, ReadConfig(text, name));
+  std::vector<std::string> arguments;
+  for (const ConfigEntry& entry : entries) {
+    const std::string where = absl::StrCat(name, ":", entry.line);
+    const std::string option = absl::StrCat("--", entry.key);
+    const CLI::Option* known = command_line.get_option_no_throw(option);
+    if (known == nullptr || entry.key == "config" || entry.key == "help" ||
+        entry.key == "version") {
+      return absl::InvalidArgumentError(absl::StrCat(where, ": unknown key \"", entry.key, "\""));
+    }
+    if (entry.values.size() != 1 && entry.key != "listen") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": \"", entry.key, "\" takes one value, not an array"));
+    }
+    std::vector<std::string> own;
+    for (const std::string& value : entry.values) own.push_back(absl::StrCat(option, "=", value));
+    RawOptions trial;
+    std::string answer;
+    RETURN_IF_ERROR(Annotate(Parse(*MakeApp(&trial), own, &answer), where));
+    if (known->count() == 0) arguments.insert(arguments.end(), own.begin(), own.end());
+  }
+  return arguments;
+}
+
+// What concerns more than one option, or is no plain string.
+absl::StatusOr<Options> Check(RawOptions raw) {
+  Options& options = raw.options;
+  if (!absl::ParseDuration(raw.start_timeout, &options.engine.start_timeout) ||
+      options.engine.start_timeout < kLeastStartTimeout ||
+      options.engine.start_timeout > kMostStartTimeout) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--start-timeout: must be a duration from 1s to 1h, not ", raw.start_timeout));
+  }
+  const TlsFiles& tls = options.tls;
+  if (!tls.empty() && (tls.certificate.empty() || tls.key.empty() || tls.ca.empty())) {
+    return absl::InvalidArgumentError("--tls-cert, --tls-key and --tls-ca: all three or none");
+  }
+  if (raw.listen.empty()) {
+    raw.listen.push_back(absl::StrCat("unix://", options.engine.state_dir, "/noded.sock"));
+  }
+  for (const std::string& text : raw.listen) {
+    ASSIGN_OR_RETURN(Listener listener, ParseListener(text));
+    RETURN_IF_ERROR(CheckTransport(listener, !tls.empty(), options.insecure));
+    for (const Listener& other : options.listen) {
+      if (other == listener && (listener.is_unix() || listener.port != 0)) {
+        return absl::InvalidArgumentError(absl::StrCat("--listen: ", text, " is given twice"));
+      }
+    }
+    options.listen.push_back(std::move(listener));
+  }
+  options.engine.version = NODED_VERSION;
+  return std::move(options);
+}
+
+absl::StatusOr<Options> ParseWithConfig(const std::string& text, const std::string& name,
+                                        const CLI::App& command_line,
+                                        const std::vector<std::string>& args) {
+  ASSIGN_OR_RETURN(std::vector<std::string> all, ConfigArguments(text, name, command_line));
+  all.insert(all.end(), args.begin(), args.end());
+  RawOptions raw;
+  RETURN_IF_ERROR(Parse(*MakeApp(&raw), std::move(all), &raw.options.answer));
+  return Check(std::move(raw));
+}
+
+}  // namespace
+
+absl::StatusOr<Options> ParseOptions(std::vector<std::string> args) {
+  RawOptions raw;
+  const std::unique_ptr<CLI::App> app = MakeApp(&raw);
+  RETURN_IF_ERROR(Parse(*app, args, &raw.options.answer));
+  if (!raw.options.answer.empty()) return std::move(raw.options);
+  if (raw.config.empty()) return Check(std::move(raw));
+  auto text = ReadFileAt(AT_FDCWD, raw.config, kMostConfigBytes);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--config: ", text.status().message()));
+  }
+  return ParseWithConfig(*text, raw.config, *app, args);
+}
+
+absl::StatusOr<Options> ParseConfig(const std::string& text, const std::string& name) {
+  RawOptions raw;
+  return ParseWithConfig(text, name, *MakeApp(&raw), {});
+}
+
+}  // namespace noded::server
