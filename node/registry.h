@@ -26,7 +26,8 @@ using Snapshot = std::shared_ptr<const ContainerRecord>;
 // Thread-safe.
 class Registry {
  public:
-  // `store` outlives the registry. Adopts what was loaded, without events.
+  // `store` outlives the registry. Adopts what was loaded, without events. What was damaged becomes
+  // a container in state UNKNOWN with the reason in `error`.
   static absl::StatusOr<std::unique_ptr<Registry>> Create(StateStore* store,
                                                           StateStore::Loaded loaded);
   virtual ~Registry() = default;
@@ -60,12 +61,15 @@ class Registry {
                                           bool must_publish = false) = 0;
 
   // Deletes the record and its directory, remembers its request_id for ten minutes, publishes
-  // REMOVED (unless `silent`: a create that failed leaves neither record nor request_id).
-  virtual absl::Status Remove(const std::string& id, bool silent = false) = 0;
+  // REMOVED. With `forget` (a create that failed) the request_id may be used again at once.
+  // NOT_FOUND when it is gone. After another error it is still there.
+  virtual absl::Status Remove(const std::string& id, bool forget = false) = 0;
 
   // Calls `seen` with the present snapshot, then with each new one, nullptr once it is removed,
-  // until it returns true. Not under the registry's lock; one at a time, in order. The returned
-  // function ends it: afterwards `seen` is not called (unless called from within).
+  // until it returns true. Not under the registry's lock; one at a time, in order; one that is more
+  // than 64 snapshots behind is spared those in between. On the thread that changes the container,
+  // so it must not block. The returned function ends it: afterwards `seen` is not called (unless
+  // called from within); it may outlive the registry.
   using Seen = std::function<bool(const Snapshot&)>;
   virtual std::function<void()> OnChange(const std::string& id, Seen seen) = 0;
 

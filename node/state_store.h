@@ -5,9 +5,11 @@
 //
 //   <root>/lock                              flock: one daemon a root
 //   <root>/revision                          revisions below this number may have been given out
-//   <root>/containers/<id>/container.json    ContainerRecord
+//   <root>/containers/<id>/container.json    ContainerRecord; beside it the last version known to
+//                                            be on disk, see group_sync.h
 //   <root>/requests/<sha256>.json            RequestRecord
 //   <root>/damaged/<id>-<unix time>.json     records that could not be read, set aside
+//   <root>/containers/.removed-<id>          being removed
 #ifndef NODE_STATE_STORE_H_
 #define NODE_STATE_STORE_H_
 
@@ -53,6 +55,8 @@ class StateStore {
   // out of the way.
   virtual absl::Status Delete(const std::string& id) = 0;
   virtual absl::Status SaveRequest(const RequestRecord& record) = 0;
+  // What SaveRequest saved; NOT_FOUND.
+  virtual absl::StatusOr<RequestRecord> LoadRequest(const std::string& request_id) = 0;
   virtual absl::Status DeleteRequest(const std::string& request_id) = 0;
   // Raises the persisted bound, in blocks: after it returns OK `revision` may be published.
   virtual absl::Status CoverRevision(int64_t revision) = 0;
