@@ -4,13 +4,16 @@
 #include "node/launch/seccomp.h"
 
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -109,11 +112,13 @@ int AddRule(void* filter, uint32_t action, int call, const std::vector<scmp_arg_
   return seccomp_rule_add_array(filter, action, call, comparisons.size(), comparisons.data());
 }
 
-int AddRules(void* filter, const SeccompRule& rule, int call) {
+// Adds to `added` the number of rules.
+int AddRules(void* filter, const SeccompRule& rule, int call, size_t* added) {
   std::vector<scmp_arg_cmp> comparisons;
   for (const SeccompArgument& one : rule.arguments) {
     comparisons.push_back({one.index, static_cast<scmp_compare>(one.op), one.value, one.value_two});
   }
+  *added += 1;
   if (!RepeatsArgument(rule.arguments)) return AddRule(filter, rule.action, call, comparisons);
   // libseccomp takes one comparison of an argument a rule. As Docker's runtime does: each
   // comparison is a rule of its own, so that one which holds is enough.
@@ -123,9 +128,11 @@ int AddRules(void* filter, const SeccompRule& rule, int call) {
   return 0;
 }
 
-absl::Status AddAllRules(const SeccompProfile& profile, uint64_t capabilities, void* filter,
-                         const std::string& field) {
+// Returns how many rules were added.
+absl::StatusOr<size_t> AddAllRules(const SeccompProfile& profile, uint64_t capabilities,
+                                   void* filter, const std::string& field) {
   const std::pair<int, int> kernel = KernelVersion();
+  size_t added = 0;
   for (size_t i = 0; i < profile.rules.size(); ++i) {
     const SeccompRule& rule = profile.rules[i];
     if (!Applies(rule, capabilities, kernel)) continue;
@@ -135,13 +142,48 @@ absl::Status AddAllRules(const SeccompProfile& profile, uint64_t capabilities, v
       int call = seccomp_syscall_resolve_name(name.c_str());
       // Profiles name calls of newer kernels and other machines; what is not known is not there.
       if (call == __NR_SCMP_ERROR) continue;
-      if (int result = AddRules(filter, rule, call); result != 0) {
+      if (int result = AddRules(filter, rule, call, &added); result != 0) {
         return InvalidField(field, absl::StrCat("syscalls[", i, "]: rule for ", Quote(name), ": ",
                                                 ErrnoText(-result)));
       }
     }
   }
-  return absl::OkStatus();
+  return added;
+}
+
+// The highest system call number of this machine that libseccomp has a name for.
+uint32_t HighestKnownCall() {
+  static const uint32_t highest = [] {
+    int call = 1023;
+    for (; call > 0; --call) {
+      std::unique_ptr<char, decltype(&std::free)> name(
+          seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call), &std::free);
+      if (name != nullptr) break;
+    }
+    return static_cast<uint32_t>(call);
+  }();
+  return highest;
+}
+
+// A profile cannot name a system call that libseccomp does not know, so what denies by EPERM would
+// deny it so for ever, and libc, which falls back to older calls on ENOSYS only, fails (fchmodat2
+// in tar, clone3 before it). So those calls get ENOSYS, as on a kernel without them. Of x32, whose
+// numbers have bit 30, nothing is known: left alone.
+std::string RefuseUnknownCalls() {
+  constexpr uint32_t kX32Bit = 0x40000000;
+  const sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, HighestKnownCall(), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+  };
+  return std::string(reinterpret_cast<const char*>(program), sizeof(program));
+}
+
+bool DeniesByErrno(const SeccompProfile& profile) {
+  return (profile.default_action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
 }
 
 absl::StatusOr<std::string> Export(void* filter) {
@@ -162,15 +204,14 @@ absl::StatusOr<SeccompFilter> CompileSeccompFilter(const std::string& json, uint
   Filter filter(seccomp_init(profile.default_action));
   if (filter == nullptr) return InvalidField(field, "defaultAction: this machine does not know it");
   RETURN_IF_ERROR(AddArchitectures(profile, filter.get(), field));
-  RETURN_IF_ERROR(AddAllRules(profile, capabilities, filter.get(), field));
-  // A search tree over the numbers instead of a list: a system call passes 15 instructions instead
-  // of 300. With few rules libseccomp 2.5 builds a wrong tree (none at all: it never ends), so only
-  // where it pays.
+  ASSIGN_OR_RETURN(size_t rules, AddAllRules(profile, capabilities, filter.get(), field));
+  // A search tree over the numbers instead of a list: a system call passes some ten comparisons
+  // instead of hundreds. Only where it pays, because libseccomp up to 2.5.4 misbehaves with a tree
+  // of no rules.
   constexpr size_t kRulesThatPay = 32;
-  if (profile.rules.size() > kRulesThatPay) {
-    seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  }
+  if (rules > kRulesThatPay) seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   ASSIGN_OR_RETURN(std::string program, Export(filter.get()));
+  if (DeniesByErrno(profile)) program.insert(0, RefuseUnknownCalls());
   if (size_t count = program.size() / sizeof(sock_filter); count > kMaxInstructions) {
     return InvalidField(field, absl::StrCat("compiles to ", count,
                                             " instructions; the kernel takes ", kMaxInstructions));

@@ -1,0 +1,624 @@
+// Each rule of a spec: what breaks it, which field is named, and what is said.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "node/base/status.h"
+#include "node/launch/plan.h"
+#include "tests/unit/launch/specs.h"
+
+namespace noded::launch {
+namespace {
+
+using node::v1::ContainerSpec;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr node::v1::NamespaceMode kPrivate = node::v1::NAMESPACE_MODE_PRIVATE;
+constexpr node::v1::NamespaceMode kHost = node::v1::NAMESPACE_MODE_HOST;
+constexpr node::v1::NamespaceMode kContainer = node::v1::NAMESPACE_MODE_CONTAINER;
+
+struct Rule {
+  std::function<void(ContainerSpec&)> broken_by;
+  std::string field;
+  std::string text;
+};
+
+// Each breaks exactly one rule of a valid spec.
+void ExpectViolations(const std::vector<Rule>& rules) {
+  for (const Rule& rule : rules) {
+    ContainerSpec spec = MinimalSpec();
+    rule.broken_by(spec);
+    absl::Status status = ValidateSpec(spec);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << rule.field << " " << rule.text;
+    EXPECT_EQ(ReasonOf(status), reason::kInvalidArgument);
+    std::vector<FieldViolation> violations = FieldViolationsOf(status);
+    ASSERT_THAT(violations, SizeIs(1)) << rule.field << " " << rule.text << ": " << status;
+    EXPECT_EQ(violations[0].field, rule.field) << violations[0].description;
+    EXPECT_THAT(violations[0].description, HasSubstr(rule.text)) << rule.field;
+  }
+}
+
+void ExpectValid(const std::vector<std::function<void(ContainerSpec&)>>& changes) {
+  for (size_t i = 0; i < changes.size(); ++i) {
+    ContainerSpec spec = MinimalSpec();
+    changes[i](spec);
+    EXPECT_TRUE(ValidateSpec(spec).ok()) << "change " << i << ": " << ValidateSpec(spec);
+  }
+}
+
+node::v1::Mount* AddBind(ContainerSpec& spec, const std::string& target,
+                         const std::string& source = "/srv") {
+  node::v1::Mount* mount = spec.add_mounts();
+  mount->set_target(target);
+  mount->mutable_bind()->set_source(source);
+  return mount;
+}
+
+node::v1::TmpfsMount* AddTmpfs(ContainerSpec& spec) {
+  spec.add_mounts()->set_target("/t");
+  return spec.mutable_mounts(0)->mutable_tmpfs();
+}
+
+node::v1::IdMap* AddUidMap(ContainerSpec& spec, uint32_t inside, uint32_t outside, uint32_t size) {
+  node::v1::IdMap* map = spec.mutable_namespaces()->add_uid_maps();
+  map->set_container_id(inside);
+  map->set_host_id(outside);
+  map->set_size(size);
+  return map;
+}
+
+const std::string kNul("/a\0b", 4);
+
+TEST(Validate, TheLeastSpec) {
+  ExpectValid({[](auto& s) {}});
+}
+
+TEST(Validate, AllViolationsAreNamedAtOnceInTheOrderOfTheFields) {
+  ContainerSpec spec;
+  spec.set_name("a/b");
+  spec.mutable_limits()->set_pids(0);
+  std::vector<FieldViolation> violations = FieldViolationsOf(ValidateSpec(spec));
+  ASSERT_THAT(violations, SizeIs(4));
+  EXPECT_EQ(violations[0].field, "spec.name");
+  EXPECT_EQ(violations[1].field, "spec.root");
+  EXPECT_EQ(violations[2].field, "spec.process.argv");
+  EXPECT_EQ(violations[3].field, "spec.limits.pids");
+}
+
+TEST(Validate, ALongListOfViolationsIsCut) {
+  ContainerSpec spec = MinimalSpec();
+  for (int i = 0; i < 1000; ++i) spec.mutable_process()->add_env(std::string(1000, 'x'));
+  absl::Status status = ValidateSpec(spec);
+  EXPECT_THAT(FieldViolationsOf(status), SizeIs(32));
+  EXPECT_LT(status.message().size(), 8192u) << "an answer is bounded whatever the request was";
+}
+
+TEST(Validate, Identity) {
+  const std::string name_rule = "must be a letter or digit followed by";
+  ExpectViolations({
+      {[](auto& s) { s.set_name("a/b"); }, "spec.name", name_rule},
+      {[](auto& s) { s.set_name(".hidden"); }, "spec.name", name_rule},
+      {[](auto& s) { s.set_name("a b"); }, "spec.name", "\"a b\""},
+      {[](auto& s) { s.set_name("ü"); }, "spec.name", name_rule},
+      {[](auto& s) { s.set_name(kNul); }, "spec.name", "\\000"},
+      {[](auto& s) { s.set_name(std::string(129, 'a')); }, "spec.name", "at most 128 bytes"},
+      {[](auto& s) { (*s.mutable_labels())[""] = "x"; }, "spec.labels", "key must not be empty"},
+      {[](auto& s) { (*s.mutable_labels())["k"] = std::string(4097, 'v'); }, "spec.labels[\"k\"]",
+       "value must be at most 4096 bytes, is 4097"},
+      {[](auto& s) { (*s.mutable_labels())[std::string(4097, 'k')] = ""; },
+       "spec.labels[\"" + std::string(80, 'k') + "…\"]", "key must be at most 4096 bytes"},
+      {[](auto& s) {
+         for (int i = 0; i < 257; ++i) (*s.mutable_labels())[std::to_string(i)] = "";
+       },
+       "spec.labels", "at most 256 entries, has 257"},
+      {[](auto& s) { (*s.mutable_annotations())["k"] = std::string(256 << 10, 'v'); },
+       "spec.annotations", "at most 262144 bytes together, are 262145"},
+  });
+  ExpectValid({
+      [](auto& s) { s.set_name("web-1_a.B"); },
+      [](auto& s) { s.set_name(std::string(128, 'a')); },
+      [](auto& s) { s.set_name("0"); },
+      [](auto& s) { (*s.mutable_labels())["app"] = std::string(4096, 'v'); },
+  });
+}
+
+TEST(Validate, Root) {
+  ExpectViolations({
+      {[](auto& s) { s.clear_root(); }, "spec.root", "host_directory is required"},
+      {[](auto& s) { s.mutable_root()->set_image("busybox"); }, "spec.root.image",
+       "not supported yet by this version"},
+      {[](auto& s) { s.mutable_root()->set_host_directory(""); }, "spec.root.host_directory",
+       "is required"},
+      {[](auto& s) { s.mutable_root()->set_host_directory("srv"); }, "spec.root.host_directory",
+       "\"srv\" must be an absolute path"},
+      {[](auto& s) { s.mutable_root()->set_host_directory("/srv/../etc"); },
+       "spec.root.host_directory", "must not contain \"..\""},
+      {[](auto& s) { s.mutable_root()->set_host_directory(kNul); }, "spec.root.host_directory",
+       "must not contain a NUL byte"},
+      {[](auto& s) { s.mutable_root()->set_host_directory("/" + std::string(256, 'a')); },
+       "spec.root.host_directory", "each part of the path must be at most 255 bytes"},
+      {[](auto& s) {
+         std::string path;
+         for (int i = 0; i < 1025; ++i) path += "/abc";
+         s.mutable_root()->set_host_directory(path);
+       },
+       "spec.root.host_directory", "must be at most 4095 bytes, is 4100"},
+  });
+  ExpectValid({[](auto& s) { s.mutable_root()->set_host_directory("/srv/..data/a..b"); }});
+}
+
+TEST(Validate, Process) {
+  const std::string p = "spec.process.";
+  ExpectViolations({
+      {[](auto& s) { s.clear_process(); }, p + "argv", "is required"},
+      {[](auto& s) { s.mutable_process()->clear_argv(); }, p + "argv", "is required"},
+      {[](auto& s) { s.mutable_process()->set_argv(0, ""); }, p + "argv",
+       "the command must not be empty"},
+      {[](auto& s) { s.mutable_process()->add_argv(kNul); }, p + "argv[1]", "NUL"},
+      {[](auto& s) { s.mutable_process()->add_argv(std::string(131072, 'a')); }, p + "argv[1]",
+       "must be at most 131071 bytes, is 131072"},
+      {[](auto& s) {
+         for (int i = 0; i < 49; ++i) s.mutable_process()->add_argv(std::string(131071, 'a'));
+       },
+       p + "argv", "must with env be at most 6291456 bytes"},
+      {[](auto& s) { s.mutable_process()->add_env("NAME"); }, p + "env[0]",
+       "must have the form NAME=value"},
+      {[](auto& s) { s.mutable_process()->add_env("=value"); }, p + "env[0]",
+       "must have the form NAME=value"},
+      {[](auto& s) { s.mutable_process()->add_env(std::string("A=\0", 3)); }, p + "env[0]", "NUL"},
+      {[](auto& s) { s.mutable_process()->set_working_directory("app"); }, p + "working_directory",
+       "must be an absolute path"},
+      {[](auto& s) { s.mutable_process()->set_working_directory("/a/.."); },
+       p + "working_directory", "\"..\""},
+      {[](auto& s) { s.mutable_process()->mutable_terminal_size()->set_height(1); },
+       p + "terminal_size.width", "0 must be 1 to 65535"},
+      {[](auto& s) {
+         s.mutable_process()->mutable_terminal_size()->set_width(80);
+         s.mutable_process()->mutable_terminal_size()->set_height(65536);
+       },
+       p + "terminal_size.height", "65536 must be 1 to 65535"},
+      {[](auto& s) { s.mutable_process()->set_stdin_once(true); }, p + "stdin_once", "needs stdin"},
+  });
+}
+
+TEST(Validate, User) {
+  const std::string u = "spec.process.user.";
+  auto name = [](const std::string& text) {
+    return [text](ContainerSpec& s) { s.mutable_process()->mutable_user()->set_name(text); };
+  };
+  ExpectViolations({
+      {name(":group"), u + "name", "must be a name or a number"},
+      {name("user:"), u + "name", "must be a name or a number"},
+      {name("a:b:c"), u + "name", "must be a name or a number"},
+      {name("a\nroot"), u + "name", "must be a name or a number"},
+      {name(std::string("a\0", 2)), u + "name", "NUL"},
+      {name("4294967295"), u + "name", "must be 0 to 4294967294"},
+      {name("0:99999999999"), u + "name", "must be 0 to 4294967294"},
+      {[](auto& s) {
+         s.mutable_process()->mutable_user()->set_name("www");
+         s.mutable_process()->mutable_user()->set_uid(1);
+       },
+       u + "uid", "must be absent when name is given"},
+      {[](auto& s) {
+         s.mutable_process()->mutable_user()->set_name("www");
+         s.mutable_process()->mutable_user()->set_gid(0);
+       },
+       u + "gid", "must be absent when name is given"},
+      {[](auto& s) { s.mutable_process()->mutable_user()->set_uid(UINT32_MAX); }, u + "uid",
+       "must be 0 to 4294967294"},
+      {[](auto& s) { s.mutable_process()->mutable_user()->set_gid(UINT32_MAX); }, u + "gid",
+       "must be 0 to 4294967294"},
+      {[](auto& s) { s.mutable_process()->mutable_user()->add_additional_groups(""); },
+       u + "additional_groups[0]", "must be a name or a number"},
+      {[](auto& s) { s.mutable_process()->mutable_user()->add_additional_groups("a:b"); },
+       u + "additional_groups[0]", "must be a name or a number"},
+  });
+  ExpectValid({name("user"), name("user:group"), name("0"), name("1000:1000"),
+               name("4294967294:video"),
+               [](auto& s) { s.mutable_process()->mutable_user()->set_uid(UINT32_MAX - 1); }});
+}
+
+TEST(Validate, Rlimits) {
+  auto limit = [](const std::string& name, uint64_t soft, uint64_t hard) {
+    return [=](ContainerSpec& s) {
+      node::v1::Rlimit* one = s.mutable_process()->add_rlimits();
+      one->set_name(name);
+      one->set_soft(soft);
+      one->set_hard(hard);
+    };
+  };
+  ExpectViolations({
+      {limit("files", 1, 1), "spec.process.rlimits[0].name",
+       "\"files\" must be one of as, core, cpu,"},
+      {limit("NOFILE", 1, 1), "spec.process.rlimits[0].name", "must be one of"},
+      {limit("nofile", 2, 1), "spec.process.rlimits[0].soft", "2 must be at most hard, 1"},
+      {[limit](auto& s) {
+         limit("nofile", 1, 1)(s);
+         limit("nofile", 2, 2)(s);
+       },
+       "spec.process.rlimits[1].name", "\"nofile\" is there twice"},
+  });
+  for (const char* name :
+       {"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
+        "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}) {
+    ExpectValid({limit(name, 0, UINT64_MAX)});
+  }
+}
+
+TEST(Validate, Hostname) {
+  ExpectViolations({
+      {[](auto& s) { s.set_hostname(std::string(65, 'a')); }, "spec.hostname", "at most 64 bytes"},
+      {[](auto& s) { s.set_hostname("a b"); }, "spec.hostname",
+       "must be a letter or digit followed by"},
+      {[](auto& s) { s.set_hostname("-a"); }, "spec.hostname",
+       "must be a letter or digit followed by"},
+      {[](auto& s) {
+         s.set_hostname("a");
+         s.mutable_namespaces()->mutable_uts()->set_mode(kHost);
+       },
+       "spec.hostname", "must be empty unless spec.namespaces.uts is private"},
+  });
+  ExpectValid({[](auto& s) { s.set_hostname("web-1.example.org"); }});
+}
+
+TEST(Validate, Namespaces) {
+  const std::string n = "spec.namespaces.";
+  ExpectViolations({
+      {[](auto& s) {
+         s.mutable_namespaces()->mutable_pid()->set_mode(static_cast<node::v1::NamespaceMode>(9));
+       },
+       n + "pid.mode", "unknown value 9"},
+      {[](auto& s) { s.mutable_namespaces()->mutable_network()->set_mode(kContainer); },
+       n + "network.container", "is required with NAMESPACE_MODE_CONTAINER"},
+      {[](auto& s) { s.mutable_namespaces()->mutable_ipc()->set_container("x"); },
+       n + "ipc.container", "must be empty unless"},
+      {[](auto& s) {
+         s.mutable_namespaces()->mutable_cgroup()->set_mode(kContainer);
+         s.mutable_namespaces()->mutable_cgroup()->set_container("x");
+       },
+       n + "cgroup.mode", "another container's cannot be taken"},
+      {[](auto& s) {
+         s.mutable_namespaces()->mutable_user()->set_mode(kContainer);
+         s.mutable_namespaces()->mutable_user()->set_container("x");
+       },
+       n + "user.mode", "another container's cannot be taken"},
+      {[](auto& s) { AddUidMap(s, 0, 1, 1); }, n + "uid_maps",
+       "must be empty unless the user namespace is private"},
+      {[](auto& s) { s.mutable_namespaces()->add_gid_maps()->set_size(1); }, n + "gid_maps",
+       "must be empty unless the user namespace is private"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         s.mutable_namespaces()->mutable_pid()->set_mode(kContainer);
+         s.mutable_namespaces()->mutable_pid()->set_container("x");
+       },
+       n + "pid.mode", "cannot be combined with a private user namespace"},
+  });
+  for (auto member : {&node::v1::Namespaces::mutable_pid, &node::v1::Namespaces::mutable_network,
+                      &node::v1::Namespaces::mutable_ipc, &node::v1::Namespaces::mutable_uts}) {
+    ExpectValid({[member](auto& s) { (s.mutable_namespaces()->*member)()->set_mode(kHost); },
+                 [member](auto& s) {
+                   (s.mutable_namespaces()->*member)()->set_mode(kContainer);
+                   (s.mutable_namespaces()->*member)()->set_container("pause");
+                 }});
+  }
+}
+
+TEST(Validate, IdMaps) {
+  const std::string m = "spec.namespaces.uid_maps";
+  ExpectViolations({
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         s.mutable_namespaces()->clear_uid_maps();
+       },
+       m, "is required when the user namespace is private"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         s.mutable_namespaces()->mutable_uid_maps(0)->set_container_id(1);
+       },
+       m, "container id 0 must be mapped"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         AddUidMap(s, 70000, 300000, 0);
+       },
+       m + "[1].size", "0 must be 1 or more"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         AddUidMap(s, 65535, 300000, 1);
+       },
+       m + "[1].container_id", "overlaps spec.namespaces.uid_maps[0]"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         AddUidMap(s, 65536, 99999, 2);
+       },
+       m + "[1].host_id", "overlaps spec.namespaces.uid_maps[0]"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         AddUidMap(s, 65536, UINT32_MAX, 1);
+       },
+       m + "[1].size", "the range must end at 4294967294 or below"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         for (uint32_t i = 0; i < 340; ++i) AddUidMap(s, 100000 + i, 200000 + i, 1);
+       },
+       m, "at most 340 entries, has 341"},
+  });
+  ExpectValid({[](auto& s) { MakeUserPrivate(s); },
+               [](auto& s) {
+                 MakeUserPrivate(s);
+                 AddUidMap(s, 65536, 165536, UINT32_MAX - 165536);
+               }});
+}
+
+TEST(Validate, Sysctls) {
+  auto sysctl = [](const std::string& name, const std::string& value = "1") {
+    return [=](ContainerSpec& s) { (*s.mutable_sysctls())[name] = value; };
+  };
+  auto in_host = [sysctl](auto member, const std::string& name) {
+    return [=](ContainerSpec& s) {
+      (s.mutable_namespaces()->*member)()->set_mode(kHost);
+      sysctl(name)(s);
+    };
+  };
+  using node::v1::Namespaces;
+  ExpectViolations({
+      {sysctl("kernel.hostname"), "spec.sysctls[\"kernel.hostname\"]", "use spec.hostname"},
+      {sysctl("vm.swappiness"), "spec.sysctls[\"vm.swappiness\"]",
+       "must belong to a namespace of the container"},
+      {sysctl("kernel.shmx"), "spec.sysctls[\"kernel.shmx\"]",
+       "must belong to a namespace of the container"},
+      {sysctl("kernel.core_pattern"), "spec.sysctls[\"kernel.core_pattern\"]",
+       "must belong to a namespace"},
+      {sysctl("netfoo"), "spec.sysctls[\"netfoo\"]", "must belong to a namespace"},
+      {sysctl("net"), "spec.sysctls[\"net\"]", "must belong to a namespace"},
+      {sysctl("net..x"), "spec.sysctls[\"net..x\"]", "must be a name like"},
+      {sysctl("net.//.//.kernel.core_pattern"), "spec.sysctls[\"net.//.//.kernel.core_pattern\"]",
+       "must be a name like"},
+      {sysctl("net.ipv4./"), "spec.sysctls[\"net.ipv4./\"]", "must be a name like"},
+      {sysctl("net.a b"), "spec.sysctls[\"net.a b\"]", "must be a name like"},
+      {sysctl(""), "spec.sysctls[\"\"]", "must be a name like"},
+      {sysctl("net.core.somaxconn", ""), "spec.sysctls[\"net.core.somaxconn\"]",
+       "value must not be empty"},
+      {sysctl("net.core.somaxconn", std::string(4096, '1')), "spec.sysctls[\"net.core.somaxconn\"]",
+       "must be at most 4095 bytes"},
+      {in_host(&Namespaces::mutable_network, "net.core.somaxconn"),
+       "spec.sysctls[\"net.core.somaxconn\"]", "must not be set in the host's network namespace"},
+      {in_host(&Namespaces::mutable_ipc, "kernel.sem"), "spec.sysctls[\"kernel.sem\"]",
+       "must not be set in the host's ipc namespace"},
+      {in_host(&Namespaces::mutable_ipc, "fs.mqueue.msg_max"),
+       "spec.sysctls[\"fs.mqueue.msg_max\"]", "must not be set in the host's ipc namespace"},
+      {in_host(&Namespaces::mutable_uts, "kernel.domainname"),
+       "spec.sysctls[\"kernel.domainname\"]", "must not be set in the host's uts namespace"},
+  });
+  ExpectValid({sysctl("net.ipv4.ip_forward"), sysctl("net.ipv4.conf.eth0/1.rp_filter"),
+               sysctl("kernel.shmmax"), sysctl("kernel.msgmnb"), sysctl("fs.mqueue.queues_max"),
+               sysctl("kernel.domainname", "example.org"), [sysctl](auto& s) {
+                 s.mutable_namespaces()->mutable_network()->set_mode(kContainer);
+                 s.mutable_namespaces()->mutable_network()->set_container("pause");
+                 sysctl("net.core.somaxconn")(s);
+               }});
+}
+
+TEST(Validate, Mounts) {
+  const std::string m = "spec.mounts[0]";
+  ExpectViolations({
+      {[](auto& s) { s.add_mounts()->set_target("/a"); }, m, "bind or tmpfs is required"},
+      {[](auto& s) { AddBind(s, ""); }, m + ".target", "is required"},
+      {[](auto& s) { AddBind(s, "a"); }, m + ".target", "\"a\" must be an absolute path"},
+      {[](auto& s) { AddBind(s, "/a/../../etc"); }, m + ".target", "must not contain \"..\""},
+      {[](auto& s) { AddBind(s, kNul); }, m + ".target", "NUL"},
+      {[](auto& s) { AddBind(s, "/./"); }, m + ".target", "must not be \"/\"; use spec.root"},
+      {[](auto& s) { AddBind(s, "//proc/"); }, m + ".target", "must not be \"/proc\""},
+      {[](auto& s) { AddBind(s, "/a", "b"); }, m + ".bind.source", "must be an absolute path"},
+      {[](auto& s) { AddBind(s, "/a", "/b/.."); }, m + ".bind.source", "\"..\""},
+      {[](auto& s) { AddBind(s, "/a")->mutable_bind()->set_recursive_read_only(true); },
+       m + ".bind.recursive_read_only", "needs read_only"},
+      {[](auto& s) {
+         AddBind(s, "/a")->mutable_bind()->set_propagation(
+             static_cast<node::v1::MountPropagation>(7));
+       },
+       m + ".bind.propagation", "unknown value 7"},
+      {[](auto& s) {
+         MakeUserPrivate(s);
+         AddBind(s, "/a")->mutable_bind()->set_propagation(node::v1::MOUNT_PROPAGATION_SHARED);
+       },
+       m + ".bind.propagation", "cannot be combined with a private user namespace"},
+      {[](auto& s) { AddTmpfs(s)->set_size_bytes(-1); }, m + ".tmpfs.size_bytes",
+       "-1 must be 1 or more"},
+      {[](auto& s) { AddTmpfs(s)->set_size_bytes(0); }, m + ".tmpfs.size_bytes",
+       "0 must be 1 or more"},
+      {[](auto& s) { AddTmpfs(s)->set_mode(010000); }, m + ".tmpfs.mode",
+       "4096 must be 0 to 4095 (07777)"},
+      {[](auto& s) {
+         AddBind(s, "/a/b");
+         AddBind(s, "/a//b/");
+       },
+       "spec.mounts[1].target", "\"/a/b\" is mounted twice"},
+      {[](auto& s) {
+         for (int i = 0; i < 4097; ++i) AddBind(s, "/" + std::to_string(i));
+       },
+       "spec.mounts", "at most 4096 entries, has 4097"},
+  });
+  ExpectValid({[](auto& s) { AddBind(s, "/proc/meminfo"); }, [](auto& s) { AddBind(s, "/dev"); },
+               [](auto& s) { AddBind(s, "/procession"); },
+               [](auto& s) { AddTmpfs(s)->set_mode(0); }});
+}
+
+TEST(Validate, Devices) {
+  const std::string d = "spec.devices[0].";
+  auto device = [](const std::string& host, const std::string& inside = "",
+                   const std::string& access = "") {
+    return [=](ContainerSpec& s) {
+      node::v1::Device* one = s.add_devices();
+      one->set_host_path(host);
+      one->set_container_path(inside);
+      one->set_permissions(access);
+    };
+  };
+  ExpectViolations({
+      {device(""), d + "host_path", "is required"},
+      {device("dev/fuse"), d + "host_path", "must be an absolute path"},
+      {device("/dev/fuse", "fuse"), d + "container_path", "must be an absolute path"},
+      {device("/dev/fuse", "/"), d + "container_path", "must not be \"/\""},
+      {device("/dev/fuse", "", "x"), d + "permissions", "\"x\" must be a subset of \"rwm\""},
+      {device("/dev/fuse", "", "rr"), d + "permissions", "must be a subset"},
+      {[device](auto& s) {
+         device("/dev/a", "/dev/x")(s);
+         device("/dev/x")(s);
+       },
+       "spec.devices[1].host_path", "\"/dev/x\" is there twice"},
+  });
+  ExpectValid({device("/dev/fuse"), device("/dev/fuse", "/dev/f", "wr")});
+}
+
+TEST(Validate, Limits) {
+  const std::string m = "spec.limits.memory.", c = "spec.limits.cpu.";
+  auto memory = [](auto set) {
+    return [set](ContainerSpec& s) { set(*s.mutable_limits()->mutable_memory()); };
+  };
+  auto cpu = [](auto set) {
+    return [set](ContainerSpec& s) { set(*s.mutable_limits()->mutable_cpu()); };
+  };
+  const std::string unserved = "not supported yet by this version";
+  ExpectViolations({
+      {memory([](auto& l) { l.set_max_bytes(-1); }), m + "max_bytes", "-1 must be 6291456 or more"},
+      {memory([](auto& l) { l.set_max_bytes(6291455); }), m + "max_bytes",
+       "6291455 must be 6291456 or more"},
+      {memory([](auto& l) { l.set_max_bytes(0); }), m + "max_bytes", "0 must be 6291456 or more"},
+      {memory([](auto& l) { l.set_swap_bytes(0); }), m + "swap_bytes", "needs max_bytes"},
+      {memory([](auto& l) { l.set_max_bytes(1 << 30), l.set_swap_bytes(-1); }), m + "swap_bytes",
+       "-1 must be 0 to"},
+      {memory([](auto& l) { l.set_max_bytes(INT64_MAX), l.set_swap_bytes(1); }), m + "swap_bytes",
+       "1 must be 0 to 0"},
+      {memory([](auto& l) { l.set_max_bytes(1 << 30), l.set_reservation_bytes((1 << 30) + 1); }),
+       m + "reservation_bytes", "1073741825 must be 0 to 1073741824"},
+      {memory([](auto& l) { l.set_reservation_bytes(-1); }), m + "reservation_bytes",
+       "-1 must be 0 or more"},
+      {memory([](auto& l) { l.set_high_bytes(1); }), m + "high_bytes", unserved},
+      {memory([](auto& l) { l.set_oom_group(true); }), m + "oom_group", unserved},
+      {cpu([](auto& l) { l.set_shares(1); }), c + "shares", "1 must be 2 to 262144"},
+      {cpu([](auto& l) { l.set_shares(UINT64_MAX); }), c + "shares", "must be 2 to 262144"},
+      {cpu([](auto& l) { l.set_quota_us(999); }), c + "quota_us", "999 must be 1000 to"},
+      {cpu([](auto& l) { l.set_quota_us(-1); }), c + "quota_us", "-1 must be 1000 to"},
+      {cpu([](auto& l) { l.set_period_us(1000001); }), c + "period_us",
+       "1000001 must be 1000 to 1000000"},
+      {cpu([](auto& l) { l.set_burst_us(1); }), c + "burst_us", unserved},
+      {cpu([](auto& l) { l.set_idle(true); }), c + "idle", unserved},
+      {[](auto& s) { s.mutable_limits()->set_pids(0); }, "spec.limits.pids",
+       "0 must be 1 to 4194304"},
+      {[](auto& s) { s.mutable_limits()->set_pids(-5); }, "spec.limits.pids",
+       "-5 must be 1 to 4194304"},
+      {[](auto& s) { s.mutable_limits()->mutable_block_io()->set_weight(100); },
+       "spec.limits.block_io", unserved},
+      {[](auto& s) { s.mutable_limits()->mutable_block_io()->add_devices(); },
+       "spec.limits.block_io", unserved},
+      {[](auto& s) { s.mutable_limits()->add_hugetlb(); }, "spec.limits.hugetlb", unserved},
+      {[](auto& s) { s.mutable_limits()->set_best_effort(true); }, "spec.limits.best_effort",
+       unserved},
+  });
+  for (const char* list :
+       {"", ",", "0-", "-1", "2-1", "0,,1", "a", "0 1", "0-1-2", "65536", "0\n"}) {
+    ExpectViolations(
+        {{cpu([list](auto& l) { l.set_cpuset_cpus(list); }), c + "cpuset_cpus", "must be a list"},
+         {cpu([list](auto& l) { l.set_cpuset_mems(list); }), c + "cpuset_mems", "must be a list"}});
+  }
+  ExpectValid(
+      {memory([](auto& l) {
+         l.set_max_bytes(6291456), l.set_swap_bytes(0), l.set_reservation_bytes(0);
+       }),
+       memory([](auto& l) { l.set_oom_group(false); }),
+       cpu([](auto& l) { l.set_cpuset_cpus("0-2,5"), l.set_cpuset_mems("0"); }),
+       cpu([](auto& l) { l.set_shares(2), l.set_quota_us(1000), l.set_period_us(1000000); }),
+       [](auto& s) { s.mutable_limits()->mutable_block_io(); },
+       [](auto& s) { s.mutable_limits()->set_pids(1); }});
+}
+
+TEST(Validate, StopAndLog) {
+  ExpectViolations({
+      {[](auto& s) { s.set_stop_signal("NOPE"); }, "spec.stop_signal", "unknown signal \"NOPE\""},
+      {[](auto& s) { s.set_stop_signal("0"); }, "spec.stop_signal", "must be 1 to 64"},
+      {[](auto& s) { s.mutable_stop_grace()->set_seconds(-1); }, "spec.stop_grace",
+       "must be 0 s to"},
+      {[](auto& s) { s.mutable_stop_grace()->set_nanos(-1); }, "spec.stop_grace", "must be 0 s to"},
+      {[](auto& s) { s.mutable_stop_grace()->set_nanos(1000000000); }, "spec.stop_grace",
+       "must be 0 s to"},
+      {[](auto& s) { s.mutable_stop_grace()->set_seconds(INT64_MAX); }, "spec.stop_grace",
+       "must be 0 s to"},
+      {[](auto& s) { s.mutable_log()->set_max_file_bytes(4095); }, "spec.log.max_file_bytes",
+       "4095 must be 4096 or more"},
+      {[](auto& s) { s.mutable_log()->set_max_files(0); }, "spec.log.max_files",
+       "0 must be 1 to 1000"},
+      {[](auto& s) { s.mutable_log()->set_max_files(1001); }, "spec.log.max_files",
+       "1001 must be 1 to 1000"},
+      {[](auto& s) { s.mutable_log()->set_full_policy(static_cast<node::v1::LogFullPolicy>(3)); },
+       "spec.log.full_policy", "unknown value 3"},
+      {[](auto& s) { s.set_cgroup_parent("/pods"); }, "spec.cgroup_parent",
+       "not supported yet by this version"},
+  });
+  ExpectValid(
+      {[](auto& s) { s.set_stop_signal("SIGRTMIN+3"); }, [](auto& s) { s.mutable_stop_grace(); }});
+}
+
+TEST(Validate, ExtraHosts) {
+  auto line = [](const std::string& text) {
+    return [text](ContainerSpec& s) { s.add_extra_hosts(text); };
+  };
+  const std::string f = "spec.extra_hosts[0]",
+                    rule = "must be an IP address and one or more host names";
+  ExpectViolations({
+      {line(""), f, rule},
+      {line("10.0.0.5"), f, rule},
+      {line("db 10.0.0.5"), f, rule},
+      {line("10.0.0.256 db"), f, rule},
+      {line("10.0.0.5 db\n1.2.3.4 evil"), f, rule},
+      {line("10.0.0.5 db # x"), f, rule},
+      {line(std::string("10.0.0.5 d\0b", 12)), f, "NUL"},
+  });
+  ExpectValid({line("10.0.0.5 db"), line("fe80::1\tdb db.example.org"), line("::1 a")});
+}
+
+TEST(Validate, Security) {
+  const std::string x = "spec.security.";
+  auto security = [](auto set) { return [set](ContainerSpec& s) { set(*s.mutable_security()); }; };
+  ExpectViolations({
+      {security([](auto& v) { v.add_add_capabilities("NET_ADMINS"); }), x + "add_capabilities[0]",
+       "unknown capability \"NET_ADMINS\""},
+      {security([](auto& v) { v.add_drop_capabilities(""); }), x + "drop_capabilities[0]",
+       "unknown capability"},
+      {security([](auto& v) { v.set_oom_score_adj(-1001); }), x + "oom_score_adj",
+       "-1001 must be -1000 to 1000"},
+      {security([](auto& v) { v.set_oom_score_adj(1001); }), x + "oom_score_adj",
+       "1001 must be -1000 to 1000"},
+      {security([](auto& v) { v.add_masked_paths("etc"); }), x + "masked_paths[0]",
+       "must be an absolute path"},
+      {security([](auto& v) { v.add_masked_paths("/"); }), x + "masked_paths[0]",
+       "must not be \"/\""},
+      {security([](auto& v) { v.add_read_only_paths("/a/.."); }), x + "read_only_paths[0]",
+       "\"..\""},
+      {security([](auto& v) { v.set_seccomp_profile("{"); }), x + "seccomp_profile",
+       "not JSON: mistake at byte 2"},
+      {security([](auto& v) { v.set_seccomp_profile(R"({"defaultAction": "X"})"); }),
+       x + "seccomp_profile", "defaultAction: unknown action \"X\""},
+  });
+  ExpectValid({security(
+      [](auto& v) { v.add_add_capabilities("all"), v.add_drop_capabilities("CAP_KILL"); })});
+}
+
+TEST(ValidateProcess, NamesFieldsFromItsOwnPrefix) {
+  node::v1::Process process;
+  process.add_env("X");
+  std::vector<FieldViolation> violations =
+      FieldViolationsOf(ValidateProcess(process, "start.process"));
+  ASSERT_THAT(violations, SizeIs(2));
+  EXPECT_EQ(violations[0].field, "start.process.argv");
+  EXPECT_EQ(violations[1].field, "start.process.env[0]");
+  process.clear_env();
+  process.add_argv("ls");
+  EXPECT_THAT(FieldViolationsOf(ValidateProcess(process, "start.process")), IsEmpty());
+}
+
+}  // namespace
+}  // namespace noded::launch
