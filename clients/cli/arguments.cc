@@ -1,0 +1,194 @@
+#include "clients/cli/arguments.h"
+
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "clients/cli/command_table.h"
+#include "clients/cli/exit_code.h"
+#include "clients/cli/quantity.h"
+
+namespace noded::cli {
+namespace {
+
+constexpr char kDefaultAddress[] = "unix:///run/noded/noded.sock";
+
+struct Section {
+  absl::string_view title;
+  std::vector<const CommandEntry*> commands;
+};
+
+const std::vector<Section>& Sections() {
+  static const auto* const sections = new std::vector<Section>{
+      {"Run", {&kRunCommand, &kExecCommand, &kAttachCommand}},
+      {"Life",
+       {&kCreateCommand, &kStartCommand, &kStopCommand, &kKillCommand, &kWaitCommand,
+        &kRemoveCommand}},
+      {"Look",
+       {&kListCommand, &kInspectCommand, &kLogsCommand, &kStatsCommand, &kTopCommand,
+        &kEventsCommand}},
+      {"Node", {&kInfoCommand, &kVersionCommand}},
+  };
+  return *sections;
+}
+
+const CommandEntry* FindCommand(absl::string_view name) {
+  for (const Section& section : Sections()) {
+    for (const CommandEntry* command : section.commands) {
+      if (command->name == name) return command;
+    }
+  }
+  return nullptr;
+}
+
+// "-a,--address" or, when the command gives -a another meaning, "--address".
+std::string Names(char short_name, absl::string_view long_name, absl::string_view taken) {
+  if (taken.find(short_name) != absl::string_view::npos) return std::string(long_name);
+  return absl::StrCat("-", std::string(1, short_name), ",", long_name);
+}
+
+void DeclareGlobals(FlagSet& flags, const CommandEntry* command, GlobalOptions& global) {
+  absl::string_view taken = command == nullptr ? "" : command->own_short;
+  ConnectionOptions& connection = global.connection;
+  flags.Group("Global flags");
+  flags.Text(
+      Names('a', "--address", taken), "ADDRESS", &connection.address,
+      absl::StrCat("unix:///PATH or HOST:PORT (NODECTL_ADDRESS; default ", kDefaultAddress, ")"));
+  flags.Value(
+      Names('o', "--output", taken), "FORMAT", "table (default) or json: the API's messages",
+      [&global](const std::string& text) {
+        if (text != "table" && text != "json") {
+          return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is none of table, json"));
+        }
+        global.output = text == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+        return absl::OkStatus();
+      });
+  flags.Text("--tls-cert", "FILE", &connection.tls_cert,
+             "client certificate, PEM (NODECTL_TLS_CERT)");
+  flags.Text("--tls-key", "FILE", &connection.tls_key, "its private key, PEM (NODECTL_TLS_KEY)");
+  flags.Text("--tls-ca", "FILE", &connection.tls_ca,
+             "authority of the server's certificate, PEM (NODECTL_TLS_CA)");
+  flags.Text("--tls-server-name", "NAME", &connection.tls_server_name,
+             "name in the server's certificate, when it is not HOST");
+  flags.Switch("--insecure", &connection.insecure, "HOST:PORT without TLS");
+  if (command == nullptr || !command->own_timeout) {
+    flags.Value("--timeout", "DURATION", "give up a call after this time (default: never)",
+                [&connection](const std::string& text) {
+                  absl::StatusOr<absl::Duration> timeout = ParseDuration(text);
+                  if (timeout.ok()) connection.timeout = *timeout;
+                  return timeout.status();
+                });
+  }
+}
+
+GlobalOptions GlobalsFromEnvironment(const Host& host) {
+  GlobalOptions global;
+  global.connection.address = host.environment("NODECTL_ADDRESS").value_or("");
+  if (global.connection.address.empty()) global.connection.address = kDefaultAddress;
+  global.connection.tls_cert = host.environment("NODECTL_TLS_CERT").value_or("");
+  global.connection.tls_key = host.environment("NODECTL_TLS_KEY").value_or("");
+  global.connection.tls_ca = host.environment("NODECTL_TLS_CA").value_or("");
+  return global;
+}
+
+std::string OverviewHelp(const FlagSet& flags) {
+  std::string text =
+      "nodectl runs and looks after containers on a node, through noded's gRPC API.\n\n"
+      "Usage: nodectl [global flags] COMMAND [flags] [arguments]\n";
+  for (const Section& section : Sections()) {
+    absl::StrAppend(&text, "\n", section.title, ":\n");
+    for (const CommandEntry* command : section.commands) {
+      absl::StrAppend(&text, "  ", command->name, std::string(10 - command->name.size(), ' '),
+                      command->summary, "\n");
+    }
+  }
+  return absl::StrCat(text, flags.Help(), "\nnodectl help COMMAND tells more about one.\n");
+}
+
+std::string CommandHelp(const CommandEntry& command, const FlagSet& flags) {
+  return absl::StrCat("Usage: nodectl ", command.name, " ", command.arguments, "\n\n",
+                      command.summary, "\n", flags.Help(), "\n", command.details);
+}
+
+UsageError Misuse(const CommandEntry* command, absl::string_view message) {
+  if (command == nullptr) {
+    return {absl::StrCat(message, "\nSee 'nodectl help'."), kUsage};
+  }
+  return {absl::StrCat(command->name, ": ", message, "\nSee 'nodectl help ", command->name, "'."),
+          command->passes_status_on ? kAgentError : kUsage};
+}
+
+// One command's flags and arguments. `global` holds what stood before the command.
+std::variant<Command, UsageError> ParseCommand(const CommandEntry& entry,
+                                               const std::vector<std::string>& args,
+                                               const Host& host, GlobalOptions global) {
+  FlagSet flags(entry.placement);
+  bool help = false;
+  Finish finish = entry.declare(flags, host);
+  DeclareGlobals(flags, &entry, global);
+  flags.Switch(Names('h', "--help", entry.own_short), &help, "this help");
+  absl::StatusOr<std::vector<std::string>> positionals = flags.Parse(args);
+  if (help) return HelpOptions{CommandHelp(entry, flags)};
+  if (!positionals.ok()) return Misuse(&entry, positionals.status().message());
+  absl::StatusOr<Command> command = finish(*positionals);
+  if (!command.ok()) return Misuse(&entry, command.status().message());
+  auto set_globals = [&global](auto& options) {
+    if constexpr (!std::is_same_v<std::decay_t<decltype(options)>, HelpOptions>) {
+      options.global = std::move(global);
+    }
+  };
+  std::visit(set_globals, *command);
+  return *std::move(command);
+}
+
+}  // namespace
+
+absl::Status NeedContainers(const std::vector<std::string>& positionals) {
+  if (!positionals.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "at least one container is needed: its name, id or the beginning of its id");
+}
+
+absl::Status NeedOneContainer(const std::vector<std::string>& positionals) {
+  if (positionals.size() == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "exactly one container is needed: its name, id or the beginning of its id");
+}
+
+absl::Status NeedNothing(const std::vector<std::string>& positionals) {
+  if (positionals.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("takes no arguments, but got \"", absl::StrJoin(positionals, " "), "\""));
+}
+
+std::variant<Command, UsageError> ParseArguments(const std::vector<std::string>& args,
+                                                 const Host& host) {
+  GlobalOptions global = GlobalsFromEnvironment(host);
+  FlagSet flags(FlagPlacement::kBeforeArguments);
+  bool help = false;
+  bool version = false;
+  DeclareGlobals(flags, nullptr, global);
+  flags.Switch("-h,--help", &help, "this help");
+  flags.Switch("--version", &version, "as the command version");
+  absl::StatusOr<std::vector<std::string>> rest = flags.Parse(args);
+  if (!rest.ok()) return Misuse(nullptr, rest.status().message());
+  if (version) return VersionOptions{global};
+  if (!rest->empty() && rest->front() == "help") {
+    help = true;
+    rest->erase(rest->begin());
+  }
+  if (rest->empty()) {
+    if (help) return HelpOptions{OverviewHelp(flags)};
+    return UsageError{OverviewHelp(flags), kUsage};
+  }
+  const CommandEntry* command = FindCommand(rest->front());
+  if (command == nullptr) {
+    return Misuse(nullptr, absl::StrCat("there is no command \"", rest->front(), "\""));
+  }
+  rest->erase(rest->begin());
+  if (help) *rest = {"--help"};
+  return ParseCommand(*command, *rest, host, std::move(global));
+}
+
+}  // namespace noded::cli

@@ -1,0 +1,63 @@
+// The declaration of each command. Seen by arguments*.cc alone.
+#ifndef CLIENTS_CLI_COMMAND_TABLE_H_
+#define CLIENTS_CLI_COMMAND_TABLE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "clients/cli/flag_set.h"
+#include "clients/cli/host.h"
+#include "clients/cli/options.h"
+
+namespace noded::cli {
+
+// Turns the positionals, once flags have filled what they point to, into the command.
+using Finish = std::function<absl::StatusOr<Command>(const std::vector<std::string>& positionals)>;
+
+struct CommandEntry {
+  absl::string_view name;
+  absl::string_view arguments;  // "[flags] CONTAINER..."
+  absl::string_view summary;    // one line
+  absl::string_view details;    // what is not obvious, and examples: the end of the help
+  FlagPlacement placement = FlagPlacement::kAnywhere;
+  // Declares the flags; the result owns what they fill. `host` outlives it.
+  Finish (*declare)(FlagSet& flags, const Host& host) = nullptr;
+  bool passes_status_on = false;     // its own failures are kAgentError
+  absl::string_view own_short = "";  // short global flags that mean something else here: "ah"
+  bool own_timeout = false;          // --timeout is the command's
+};
+
+// arguments_run.cc
+extern const CommandEntry kRunCommand;
+extern const CommandEntry kCreateCommand;
+extern const CommandEntry kStartCommand;
+extern const CommandEntry kExecCommand;
+extern const CommandEntry kAttachCommand;
+// arguments_life.cc
+extern const CommandEntry kStopCommand;
+extern const CommandEntry kKillCommand;
+extern const CommandEntry kWaitCommand;
+extern const CommandEntry kRemoveCommand;
+// arguments_query.cc
+extern const CommandEntry kListCommand;
+extern const CommandEntry kInspectCommand;
+extern const CommandEntry kTopCommand;
+extern const CommandEntry kLogsCommand;
+extern const CommandEntry kStatsCommand;
+extern const CommandEntry kEventsCommand;
+extern const CommandEntry kInfoCommand;
+extern const CommandEntry kVersionCommand;
+
+// INVALID_ARGUMENT unless at least one container is named.
+absl::Status NeedContainers(const std::vector<std::string>& positionals);
+// INVALID_ARGUMENT unless exactly one is.
+absl::Status NeedOneContainer(const std::vector<std::string>& positionals);
+// INVALID_ARGUMENT if there is any.
+absl::Status NeedNothing(const std::vector<std::string>& positionals);
+
+}  // namespace noded::cli
+
+#endif  // CLIENTS_CLI_COMMAND_TABLE_H_

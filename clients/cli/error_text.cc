@@ -1,0 +1,214 @@
+#include "clients/cli/error_text.h"
+
+#include <optional>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "clients/cli/exit_code.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace noded::cli {
+namespace {
+
+struct FieldFlag {
+  absl::string_view field;  // less "spec." or "start." in front, "[3]" and what "." follows
+  absl::string_view flag;
+};
+
+// The longest field that a path begins with counts.
+constexpr FieldFlag kFlags[] = {
+    {"name", "--name"},
+    {"labels", "--label"},
+    {"annotations", "--annotation"},
+    {"root", "--rootfs"},
+    {"root.read_only", "--read-only"},
+    {"process.argv", "COMMAND"},
+    {"process.env", "--env"},
+    {"process.working_directory", "--workdir"},
+    {"process.user", "--user"},
+    {"process.user.additional_groups", "--group-add"},
+    {"process.tty", "--tty"},
+    {"process.terminal_size", "--tty"},
+    {"process.stdin", "--interactive"},
+    {"process.rlimits", "--ulimit"},
+    {"hostname", "--hostname"},
+    {"namespaces.pid", "--pid"},
+    {"namespaces.network", "--net"},
+    {"namespaces.ipc", "--ipc"},
+    {"namespaces.uts", "--uts"},
+    {"namespaces.cgroup", "--cgroupns"},
+    {"namespaces.user", "--userns"},
+    {"namespaces.uid_maps", "--uid-map"},
+    {"namespaces.gid_maps", "--gid-map"},
+    {"mounts", "--volume, --mount or --tmpfs"},
+    {"limits.memory.max_bytes", "--memory"},
+    {"limits.memory.swap_bytes", "--memory-swap or --swap"},
+    {"limits.memory.reservation_bytes", "--memory-reservation"},
+    {"limits.memory.high_bytes", "--memory-high"},
+    {"limits.cpu.shares", "--cpu-shares"},
+    {"limits.cpu.quota_us", "--cpus"},
+    {"limits.cpu.period_us", "--cpu-period"},
+    {"limits.cpu.cpuset_cpus", "--cpuset-cpus"},
+    {"limits.cpu.cpuset_mems", "--cpuset-mems"},
+    {"limits.pids", "--pids-limit"},
+    {"limits.block_io.weight", "--blkio-weight"},
+    {"limits.block_io.devices", "--device-read-bps and its like"},
+    {"limits.hugetlb", "--hugetlb"},
+    {"devices", "--device"},
+    {"sysctls", "--sysctl"},
+    {"init", "--init"},
+    {"stop_signal", "--stop-signal"},
+    {"stop_grace", "--stop-timeout"},
+    {"log.max_file_bytes", "--log-max-size"},
+    {"log.max_files", "--log-max-files"},
+    {"log.full_policy", "--log-full"},
+    {"auto_remove", "--rm"},
+    {"cgroup_parent", "--cgroup-parent"},
+    {"security.add_capabilities", "--cap-add"},
+    {"security.drop_capabilities", "--cap-drop"},
+    {"security.allow_new_privileges", "--security-opt no-new-privileges"},
+    {"security.seccomp_profile", "--security-opt seccomp"},
+    {"security.unmask_system_paths", "--security-opt systempaths"},
+    {"security.privileged", "--privileged"},
+    {"security.oom_score_adj", "--oom-score-adj"},
+    {"extra_hosts", "--add-host"},
+    {"request_id", "--request-id"},
+    {"container", "CONTAINER"},
+    {"containers", "CONTAINER"},
+    {"detach", "--detach"},
+    {"time_limit", "--timeout"},
+    {"grace", "--time"},
+    {"signal", "--signal"},
+    {"interval", "--interval"},
+    {"since", "--since"},
+    {"until", "--until"},
+    {"tail", "--tail"},
+    {"stream", "--stream"},
+    {"cursor", "--cursor"},
+    {"from_revision", "--from-revision"},
+    {"filter", "--filter"},
+};
+
+// "spec.mounts[2].target" to "mounts.target"; "spec.labels[\"a.b\"]" to "labels".
+std::string PlainField(absl::string_view field) {
+  absl::ConsumePrefix(&field, "spec.");
+  absl::ConsumePrefix(&field, "start.");
+  std::string plain;
+  bool inside = false;
+  for (char c : field) {
+    if (c == '[') inside = true;
+    if (!inside) plain += c;
+    if (c == ']') inside = false;
+  }
+  return plain;
+}
+
+std::optional<google::rpc::Status> DetailsOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) {
+    return std::nullopt;
+  }
+  return details;
+}
+
+std::vector<google::rpc::BadRequest::FieldViolation> ViolationsOf(const grpc::Status& status) {
+  std::vector<google::rpc::BadRequest::FieldViolation> result;
+  auto details = DetailsOf(status);
+  if (!details) return result;
+  for (const auto& detail : details->details()) {
+    google::rpc::BadRequest bad;
+    if (detail.Is<google::rpc::BadRequest>() && detail.UnpackTo(&bad)) {
+      result.insert(result.end(), bad.field_violations().begin(), bad.field_violations().end());
+    }
+  }
+  return result;
+}
+
+// gRPC wraps the system's words: "failed to connect to all addresses; last error: UNKNOWN:
+// unix:/run/x.sock: No such file or directory". The last part is what a person needs.
+std::string DescribeUnreachable(const std::string& message, absl::string_view address) {
+  absl::string_view cause = message;
+  size_t last = cause.rfind("last error: ");
+  if (last != absl::string_view::npos) {
+    cause.remove_prefix(last + 12);
+    cause = cause.substr(cause.rfind(": ") == absl::string_view::npos ? 0 : cause.rfind(": ") + 2);
+    std::string hint;
+    if (absl::StrContains(cause, "No such file") || absl::StrContains(cause, "refused")) {
+      hint = "\n  Does noded run there? -a or NODECTL_ADDRESS name another address.";
+    } else if (absl::StrContains(cause, "denied")) {
+      hint = "\n  Its socket belongs to root: try sudo.";
+    }
+    return absl::StrCat("cannot reach noded at ", address, ": ", cause, hint);
+  }
+  return absl::StrCat("lost the connection to noded at ", address, ": ", cause);
+}
+
+// What gRPC says by code alone, when the message is empty.
+absl::string_view CodeText(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return "noded does not serve this, or could not read the request (is an argument not UTF-8?)";
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return "no answer in time (--timeout)";
+    case grpc::StatusCode::CANCELLED:
+      return "cancelled";
+    default:
+      return "failed without a message";
+  }
+}
+
+}  // namespace
+
+std::string ReasonOf(const grpc::Status& status) {
+  auto details = DetailsOf(status);
+  if (!details) return "";
+  for (const auto& detail : details->details()) {
+    google::rpc::ErrorInfo info;
+    if (detail.Is<google::rpc::ErrorInfo>() && detail.UnpackTo(&info)) return info.reason();
+  }
+  return "";
+}
+
+absl::string_view FlagOfField(absl::string_view field) {
+  std::string plain = PlainField(field);
+  const FieldFlag* best = nullptr;
+  for (const FieldFlag& one : kFlags) {
+    bool matches = plain == one.field || absl::StartsWith(plain, absl::StrCat(one.field, "."));
+    if (matches && (best == nullptr || one.field.size() > best->field.size())) best = &one;
+  }
+  return best == nullptr ? "" : best->flag;
+}
+
+std::string DescribeError(absl::string_view what, const grpc::Status& status,
+                          absl::string_view address) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE && ReasonOf(status).empty()) {
+    return absl::StrCat(what, ": ", DescribeUnreachable(status.error_message(), address));
+  }
+  std::string message = status.error_message();
+  if (message.empty() || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    message = std::string(CodeText(status.error_code()));
+  }
+  std::string lines;
+  bool said = false;  // does the message list the violations already?
+  for (const auto& violation : ViolationsOf(status)) {
+    absl::string_view flag = FlagOfField(violation.field());
+    absl::StrAppend(&lines, "\n  ", violation.field(),
+                    flag.empty() ? "" : absl::StrCat(" (", flag, ")"), ": ",
+                    violation.description());
+    said = said || absl::StrContains(message, violation.description());
+  }
+  if (said) message = "the request breaks a rule:";
+  return absl::StrCat(what, ": ", message, lines);
+}
+
+int ExitCodeOfStart(const grpc::Status& status) {
+  std::string reason = ReasonOf(status);
+  if (reason == "COMMAND_NOT_FOUND") return kNotFound;
+  if (reason == "COMMAND_NOT_EXECUTABLE") return kNotExecutable;
+  return kAgentError;
+}
+
+}  // namespace noded::cli
