@@ -1,0 +1,63 @@
+// The supervisor's half of making a process: what has to be there before the clone, the clone, and
+// what is done to the child from outside before it may go on. Neither waits for the child.
+// Single-threaded.
+#ifndef NODE_SHIM_LAUNCH_H_
+#define NODE_SHIM_LAUNCH_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "node/base/pidfd.h"
+#include "node/base/unique_fd.h"
+#include "node/shim/failure.h"
+#include "node/shim/handshake.h"
+
+namespace noded::shim {
+
+// Where the child is put. Borrowed descriptors.
+struct Placement {
+  int cgroup_directory = -1;
+  std::vector<int> cgroup_procs;
+};
+
+// A child on its way to its program. Destroying it does not end the child.
+struct StartedProcess {
+  pid_t pid = -1;
+  Pidfd pidfd;
+  Handshake handshake;
+};
+
+// Ids on the host of a container's root; what is made for it is given to them.
+struct HostRoot {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+HostRoot HostRootOf(const pb::LaunchPlan& plan);
+
+struct StartedInit {
+  StartedProcess process;
+  // The supervisor's ends. With a terminal there are none.
+  UniqueFd output, error_output;
+  UniqueFd input;          // only if standard input is held open
+  UniqueFd reaper_status;  // only with a reaper
+};
+
+// `fds` are those that came with the request (0 is the plan), for the namespaces to join. On
+// failure nothing is left.
+MaybeFailure StartInit(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
+                       const Placement& placement, StartedInit* out);
+
+struct ExecStreams {
+  int stdio[3] = {-1, -1, -1};  // borrowed; -1 is /dev/null
+};
+MaybeFailure StartExec(const pb::ExecPlan& plan, const Pidfd& init, pid_t init_pid,
+                       const Placement& placement, const ExecStreams& streams, StartedProcess* out);
+
+// Kills and reaps it.
+void Discard(StartedProcess& process);
+
+}  // namespace noded::shim
+
+#endif  // NODE_SHIM_LAUNCH_H_

@@ -1,0 +1,288 @@
+// Supervisor, the half that faces noded: requests in, answers out.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "node/base/file.h"
+#include "node/base/pidfd.h"
+#include "node/base/syscalls.h"
+#include "node/shim/supervisor.h"
+#include "node/shim/terminal.h"
+
+namespace noded::shim {
+namespace {
+
+constexpr uint32_t kProtocolVersion = 1;
+constexpr off_t kMaxPlanBytes = 16 << 20;
+constexpr size_t kMaxConnections = 32;
+// Running or not forgotten; more would not fit into one State.
+constexpr size_t kMaxExecs = 1024;
+
+pb::Failure BadRequest(int error, std::string object, std::string detail = {}) {
+  return Fail(pb::FAILURE_STEP_REQUEST, error, std::move(object), std::move(detail));
+}
+
+// Descriptor 0 of a request: a memfd with the plan.
+template <typename Plan>
+MaybeFailure ReadPlan(const std::vector<UniqueFd>& fds, Plan* plan) {
+  struct stat info;
+  if (fds.empty() || fstat(fds[0].get(), &info) != 0) return BadRequest(EBADF, "plan");
+  if (info.st_size > kMaxPlanBytes) return BadRequest(EFBIG, "plan");
+  absl::StatusOr<std::string> bytes = ReadHeld(fds[0].get(), kMaxPlanBytes);
+  if (!bytes.ok() || !plan->ParseFromString(*bytes)) return BadRequest(EBADMSG, "plan");
+  if (plan->version() != kProtocolVersion) {
+    return BadRequest(EPROTO, "plan", "version " + std::to_string(plan->version()));
+  }
+  return std::nullopt;
+}
+
+// Indexes of a request as borrowed descriptors.
+class Indexed {
+ public:
+  explicit Indexed(const std::vector<UniqueFd>& fds) : fds_(fds) {}
+  int Get(uint32_t index) {
+    if (index < fds_.size()) return fds_[index].get();
+    missing_ = true;
+    return -1;
+  }
+  bool missing() const { return missing_; }
+
+ private:
+  const std::vector<UniqueFd>& fds_;
+  bool missing_ = false;
+};
+
+template <typename Request>
+Placement PlacementOf(const Request& request, Indexed& fds) {
+  Placement placement;
+  if (request.has_cgroup_directory()) {
+    placement.cgroup_directory = fds.Get(request.cgroup_directory());
+  }
+  for (uint32_t index : request.cgroup_procs()) placement.cgroup_procs.push_back(fds.Get(index));
+  return placement;
+}
+
+}  // namespace
+
+void Supervisor::Accept() {
+  UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket || connections_.size() >= kMaxConnections) return;
+  const uint64_t id = next_connection_++;
+  Connection::Callbacks callbacks{
+      .on_request =
+          [this, id](const pb::Request& request, std::vector<UniqueFd> fds) {
+            OnRequest({id, request.id()}, request, std::move(fds));
+          },
+      .on_closed = [this, id] { OnClosed(id); },
+      .on_flushed = [this] { LeaveIfDone(); }};
+  connections_[id] = std::make_unique<Connection>(loop_, std::move(socket), std::move(callbacks));
+}
+
+void Supervisor::OnClosed(uint64_t connection) {
+  connections_.erase(connection);
+  if (connections_.empty()) {
+    // The terminals of execs were with noded. What holds one here as well is let go, so that its
+    // process is hung up on as it would be by a terminal that goes away.
+    for (auto& [id, exec] : execs_) {
+      if (!exec->state.detached()) exec->terminal.Reset();
+    }
+  }
+  LeaveIfDone();
+}
+
+void Supervisor::OnRequest(Caller caller, const pb::Request& request, std::vector<UniqueFd> fds) {
+  if (request.version() != kProtocolVersion) {
+    AnswerDone(caller,
+               BadRequest(EPROTO, "request", "version " + std::to_string(request.version())));
+    return;
+  }
+  switch (request.kind_case()) {
+    case pb::Request::kLaunch:
+      // Answered when its program has begun, or here.
+      if (MaybeFailure failure = Launch(caller, request.launch(), std::move(fds))) {
+        AnswerDone(caller, failure);
+      }
+      return;
+    case pb::Request::kExec:
+      if (MaybeFailure failure = StartExecution(caller, request.exec(), std::move(fds))) {
+        AnswerDone(caller, failure);
+      }
+      return;
+    case pb::Request::kSignal:
+      return AnswerDone(caller, Signal(request.signal()));
+    case pb::Request::kResize:
+      return AnswerDone(caller, Resize(request.resize()));
+    case pb::Request::kAttach:
+      return AnswerDone(caller, Attach(std::move(fds)));
+    case pb::Request::kQuery: {
+      pb::Reply reply;
+      *reply.mutable_state() = State();
+      return Answer(caller, std::move(reply));
+    }
+    case pb::Request::kForget:
+      Forget(request.forget());
+      return AnswerDone(caller, std::nullopt);
+    case pb::Request::kShutdown:
+      return AnswerDone(caller, Shutdown());
+    case pb::Request::KIND_NOT_SET:
+      return AnswerDone(caller, BadRequest(EPROTO, "request", "of an unknown kind"));
+  }
+}
+
+MaybeFailure Supervisor::Launch(Caller caller, const pb::Launch& request,
+                                std::vector<UniqueFd> fds) {
+  if (init_) return BadRequest(EALREADY, "launch");
+  pb::LaunchPlan plan;
+  if (MaybeFailure failure = ReadPlan(fds, &plan)) return failure;
+  Indexed indexed(fds);
+  const Placement placement = PlacementOf(request, indexed);
+  if (indexed.missing()) return BadRequest(EBADF, "cgroup");
+  if (MaybeFailure failure = output_.OpenLog(directory_.get(), plan.log())) return failure;
+  StartedInit started;
+  if (MaybeFailure failure = StartInit(plan, fds, placement, &started)) {
+    output_.CloseLog();
+    return failure;
+  }
+  init_ = std::make_unique<Init>();
+  init_->started = std::move(started.process);
+  init_->caller = caller;
+  init_->output = std::move(started.output);
+  init_->error_output = std::move(started.error_output);
+  init_->input = std::move(started.input);
+  init_->reaper_status = std::move(started.reaper_status);
+  init_->terminal = plan.process().tty();
+  init_->stdin_open = plan.stdin_open();
+  init_->host_root = HostRootOf(plan);
+  init_->record.set_shim_pid(getpid());
+  init_->record.set_pid(init_->started.pid);
+  init_->record.set_start_ticks(ProcessStartTicks(init_->started.pid).value_or(0));
+  attachments_.EndInputWithFirst(plan.stdin_once());
+  WatchHandshake(*init_);
+  return std::nullopt;
+}
+
+MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,
+                                        std::vector<UniqueFd> fds) {
+  pb::ExecPlan plan;
+  if (MaybeFailure failure = ReadPlan(fds, &plan)) return failure;
+  if (!init_ || !init_->running || init_->wait_status) {
+    return Fail(pb::FAILURE_STEP_NOT_RUNNING, 0, "container");
+  }
+  if (execs_.count(plan.exec_id()) > 0) return BadRequest(EEXIST, plan.exec_id());
+  if (execs_.size() >= kMaxExecs) return BadRequest(EAGAIN, "exec", "too many at once");
+  Indexed indexed(fds);
+  const Placement placement = PlacementOf(request, indexed);
+  ExecStreams streams;
+  if (request.has_stdin()) streams.stdio[0] = indexed.Get(request.stdin());
+  if (request.has_stdout()) streams.stdio[1] = indexed.Get(request.stdout());
+  if (request.has_stderr()) streams.stdio[2] = indexed.Get(request.stderr());
+  if (indexed.missing()) return BadRequest(EBADF, "exec");
+  if (init_->host_root.uid != 0) {
+    for (int fd : streams.stdio) {
+      if (fd >= 0) (void)fchown(fd, init_->host_root.uid, init_->host_root.gid);
+    }
+  }
+  auto exec = std::make_unique<Exec>();
+  if (MaybeFailure failure = StartExec(plan, init_->started.pidfd, init_->started.pid, placement,
+                                       streams, &exec->started)) {
+    return failure;
+  }
+  exec->caller = caller;
+  exec->state.set_exec_id(plan.exec_id());
+  exec->state.set_pid(exec->started.pid);
+  exec->state.set_detached(plan.detached());
+  WatchHandshake(*exec);
+  execs_[plan.exec_id()] = std::move(exec);
+  return std::nullopt;
+}
+
+MaybeFailure Supervisor::Signal(const pb::Signal& request) {
+  const Pidfd* target = nullptr;
+  if (request.exec_id().empty()) {
+    if (init_ && init_->running && !init_->wait_status) target = &init_->started.pidfd;
+  } else if (auto found = execs_.find(request.exec_id());
+             found != execs_.end() && found->second->running && !found->second->wait_status) {
+    target = &found->second->started.pidfd;
+  }
+  if (target == nullptr) return Fail(pb::FAILURE_STEP_NOT_RUNNING, ESRCH, request.exec_id());
+  const int main_fd = init_->started.handshake.main_process.get();
+  const int fd = request.exec_id().empty() && main_fd >= 0 ? main_fd : target->get();
+  if (PidfdSendSignal(fd, request.signal()) == 0) return std::nullopt;
+  const bool gone = errno == ESRCH;
+  return Fail(gone ? pb::FAILURE_STEP_NOT_RUNNING : pb::FAILURE_STEP_REQUEST, errno, "signal",
+              std::to_string(request.signal()));
+}
+
+MaybeFailure Supervisor::Resize(const pb::Resize& request) {
+  int terminal = output_.terminal();
+  if (!request.exec_id().empty()) {
+    auto found = execs_.find(request.exec_id());
+    terminal = found == execs_.end() ? -1 : found->second->terminal.get();
+  }
+  if (terminal < 0) return BadRequest(ENOTTY, "resize", request.exec_id());
+  if (!ResizeTerminal(terminal, request.width(), request.height())) {
+    return Fail(pb::FAILURE_STEP_TERMINAL, errno, "resize");
+  }
+  return std::nullopt;
+}
+
+MaybeFailure Supervisor::Attach(std::vector<UniqueFd> fds) {
+  if (fds.empty()) return BadRequest(EBADF, "attach");
+  if (!attachments_.Add(std::move(fds[0]))) return BadRequest(EAGAIN, "attach", "too many at once");
+  return std::nullopt;
+}
+
+void Supervisor::Forget(const pb::Forget& request) {
+  for (const std::string& id : request.exec_ids()) {
+    auto found = execs_.find(id);
+    if (found != execs_.end() && found->second->wait_status) execs_.erase(found);
+  }
+}
+
+MaybeFailure Supervisor::Shutdown() {
+  if (init_ && !init_->complete) return BadRequest(EBUSY, "shutdown", "the container runs");
+  // After the answer has gone.
+  loop_.After(std::chrono::milliseconds(0), [this] { loop_.Stop(); });
+  return std::nullopt;
+}
+
+pb::State Supervisor::State() const {
+  pb::State state;
+  if (init_ && init_->running) {
+    *state.mutable_running() = init_->record;
+    if (init_->complete) *state.mutable_exited() = init_->exit;
+  }
+  for (const auto& [id, exec] : execs_) {
+    if (exec->running) *state.add_execs() = exec->state;
+  }
+  return state;
+}
+
+void Supervisor::Answer(Caller caller, pb::Reply reply, int fd) {
+  auto found = connections_.find(caller.connection);
+  if (found == connections_.end()) return;
+  pb::Message message;
+  reply.set_id(caller.request);
+  *message.mutable_reply() = std::move(reply);
+  found->second->Send(message, fd);
+}
+
+void Supervisor::AnswerDone(Caller caller, const MaybeFailure& failure) {
+  pb::Reply reply;
+  if (failure) {
+    *reply.mutable_failure() = *failure;
+  } else {
+    reply.mutable_done();
+  }
+  Answer(caller, std::move(reply));
+}
+
+void Supervisor::Broadcast(const pb::Message& message) {
+  for (auto& [id, connection] : connections_) connection->Send(message);
+}
+
+}  // namespace noded::shim

@@ -1,0 +1,219 @@
+#include "rootfs/mount/source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "node/base/syscalls.h"
+
+namespace noded::mount {
+namespace {
+
+namespace pb = ::node::shim::v1;
+
+// fsconfig(2) copies no longer string.
+constexpr size_t kMaxOptionBytes = 255;
+
+// A clone of the tree at `path` relative to `dir`, id-mapped if a namespace is given (else -1).
+int CloneTree(const char* path, bool recursive, int user_namespace, uint64_t propagation) {
+  const unsigned recurse = recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0;
+  UniqueFd fd(open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recurse));
+  if (!fd) return -1;
+  mount_attr attr{};
+  // Never left as it came: a clone of a shared mount is a peer of the original, and what the
+  // container mounts below it would appear on the host.
+  attr.propagation = propagation != 0 ? propagation : uint64_t{MS_PRIVATE};
+  if (user_namespace >= 0) {
+    attr.attr_set = MOUNT_ATTR_IDMAP;
+    attr.userns_fd = static_cast<uint64_t>(user_namespace);
+  }
+  if (mount_setattr(fd.get(), "", AT_EMPTY_PATH | recurse, &attr, sizeof(attr)) != 0) return -1;
+  return fd.Release();
+}
+
+// The file system's own words about the last refusal: "e overlay: ..." lines, read from its
+// context.
+std::string ContextMessage(int context) {
+  char line[512];
+  ssize_t got = read(context, line, sizeof(line));
+  if (got <= 2) return {};
+  std::string message(line + 2, static_cast<size_t>(got) - 2);
+  while (!message.empty() && message.back() == '\n') message.pop_back();
+  return message;
+}
+
+int SetOption(int context, const std::string& option) {
+  size_t equals = option.find('=');
+  if (equals == std::string::npos) {
+    return fsconfig(context, FSCONFIG_SET_FLAG, option.c_str(), nullptr, 0);
+  }
+  std::string key = option.substr(0, equals);
+  return fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), option.c_str() + equals + 1, 0);
+}
+
+std::string ParentDirectory(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+// Descriptors of an overlay's layers. Bare numbers go to the kernel, relative to /proc/self/fd:
+// paths of any length with any character fit into the options then.
+struct Layers {
+  std::vector<UniqueFd> lower;
+  UniqueFd upper_parent;
+  UniqueFd upper;
+  UniqueFd work;
+};
+
+Result OpenLayers(const pb::OverlaySource& overlay, int user_namespace, Layers* layers) {
+  const bool mapped = overlay.id_mapped();
+  for (const std::string& path : overlay.lower()) {
+    UniqueFd fd(mapped ? CloneTree(path.c_str(), false, user_namespace, MS_PRIVATE)
+                       : open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return Failed(errno, path);
+    layers->lower.push_back(std::move(fd));
+  }
+  if (overlay.upper().empty()) return {};
+  // Through one clone of their parent, because upper and work must be on the same mount.
+  std::string parent = ParentDirectory(overlay.upper());
+  if (mapped && parent != ParentDirectory(overlay.work())) {
+    return Failed(EXDEV, overlay.work(), "not beside the upper directory");
+  }
+  layers->upper_parent.Reset(mapped ? CloneTree(parent.c_str(), false, user_namespace, MS_PRIVATE)
+                                    : open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!layers->upper_parent) return Failed(errno, parent);
+  auto open_in_parent = [&](const std::string& path) {
+    std::string name = mapped ? path.substr(path.rfind('/') + 1) : path;
+    return openat(layers->upper_parent.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  };
+  layers->upper.Reset(open_in_parent(overlay.upper()));
+  if (!layers->upper) return Failed(errno, overlay.upper());
+  layers->work.Reset(open_in_parent(overlay.work()));
+  if (!layers->work) return Failed(errno, overlay.work());
+  return {};
+}
+
+Result MountOverlay(const pb::OverlaySource& overlay, const Layers& layers, const std::string& name,
+                    UniqueFd* out) {
+  FileSystem wanted{.type = "overlay", .source = "overlay"};
+  std::string lower = "lowerdir=";
+  for (const UniqueFd& fd : layers.lower) {
+    if (lower.back() != '=') lower += ':';
+    lower += std::to_string(fd.get());
+  }
+  if (lower.size() <= kMaxOptionBytes) {
+    wanted.options.push_back(std::move(lower));
+  } else {
+    // One by one takes a kernel of 6.5 or newer, so only where the short way cannot say it.
+    for (const UniqueFd& fd : layers.lower) {
+      wanted.options.push_back("lowerdir+=" + std::to_string(fd.get()));
+    }
+  }
+  if (layers.upper) {
+    wanted.options.push_back("upperdir=" + std::to_string(layers.upper.get()));
+    wanted.options.push_back("workdir=" + std::to_string(layers.work.get()));
+  }
+  for (const std::string& option : overlay.options()) wanted.options.push_back(option);
+  if (chdir("/proc/self/fd") != 0) return Failed(errno, "/proc/self/fd");
+  Result result = MakeFileSystem(wanted, out);
+  if (chdir("/") != 0 && result.ok()) return Failed(errno, "/");
+  if (!result.ok()) result.object = name;
+  return result;
+}
+
+// Before Linux 6.15 an overlay takes no detached layers (EINVAL), and attached nowhere is the only
+// place where the host does not see them. So a child with a mount namespace of its own attaches
+// them there, makes the overlay, which holds private copies, and leaves the descriptor in the table
+// that it shares with us.
+Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layers,
+                           const std::string& name, UniqueFd* out) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return Failed(errno, name, "make pipe");
+  UniqueFd reader(ends[0]), writer(ends[1]);
+  clone_args args{};
+  args.flags = CLONE_NEWNS | CLONE_FILES;
+  args.exit_signal = SIGCHLD;
+  pid_t child = Clone3(&args);
+  if (child < 0) return Failed(errno, name, "clone");
+  if (child == 0) {
+    int answer[2] = {-1, 0};  // descriptor, errno
+    bool attached = ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    auto attach = [&](const UniqueFd& fd) {
+      attached = attached && move_mount(fd.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0;
+    };
+    for (const UniqueFd& fd : layers.lower) attach(fd);
+    if (layers.upper_parent) attach(layers.upper_parent);
+    answer[1] = errno;
+    UniqueFd made;
+    if (attached) {
+      answer[1] = MountOverlay(overlay, layers, name, &made).error;
+      answer[0] = made.Release();
+    }
+    // No destructor runs: it would close the parent's descriptors too, the table being one.
+    _exit(write(writer.get(), answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
+  }
+  int answer[2] = {-1, ECHILD};
+  int status;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  // Ours stays open until here, or the pipe of a child that died would have no end: the table is
+  // shared.
+  writer.Reset();
+  ssize_t got = read(reader.get(), answer, sizeof(answer));
+  if (got != sizeof(answer) || answer[0] < 0) return Failed(answer[1], name);
+  out->Reset(answer[0]);
+  return {};
+}
+
+Result MakeOverlay(const pb::OverlaySource& overlay, const std::string& name, int user_namespace,
+                   UniqueFd* out) {
+  Layers layers;
+  if (Result opened = OpenLayers(overlay, user_namespace, &layers); !opened.ok()) return opened;
+  Result made = MountOverlay(overlay, layers, name, out);
+  if (made.ok() || !overlay.id_mapped() || made.error != EINVAL) return made;
+  return MountOverlayInChild(overlay, layers, name, out);
+}
+
+}  // namespace
+
+Result MakeFileSystem(const FileSystem& wanted, UniqueFd* out) {
+  UniqueFd context(fsopen(wanted.type.c_str(), FSOPEN_CLOEXEC));
+  if (!context) return Failed(errno, wanted.type);
+  auto refused = [&](const std::string& what) {
+    int error = errno;
+    std::string message = ContextMessage(context.get());
+    return Failed(error, wanted.type, message.empty() ? what : message);
+  };
+  if (!wanted.source.empty() &&
+      fsconfig(context.get(), FSCONFIG_SET_STRING, "source", wanted.source.c_str(), 0) != 0) {
+    return refused("source");
+  }
+  for (const std::string& option : wanted.options) {
+    if (SetOption(context.get(), option) != 0) return refused("option " + option);
+  }
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return refused("");
+  UniqueFd made(fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(wanted.attributes)));
+  if (!made) return refused("");
+  *out = std::move(made);
+  return {};
+}
+
+Result MakeSource(const pb::Source& source, int user_namespace, UniqueFd* out) {
+  if (source.kind_case() == pb::Source::kOverlay) {
+    return MakeOverlay(source.overlay(), source.description(), user_namespace, out);
+  }
+  const pb::TreeSource& tree = source.tree();
+  out->Reset(CloneTree(tree.path().c_str(), tree.recursive(),
+                       tree.id_mapped() ? user_namespace : -1, tree.propagation()));
+  if (*out) return {};
+  int error = errno;
+  return Failed(error, tree.path(),
+                source.description() == tree.path() ? "" : source.description());
+}
+
+}  // namespace noded::mount

@@ -1,0 +1,117 @@
+// Drives one node-shim over its socket as noded does, with plans written by hand, on a root file
+// system of busybox in a temporary directory. Needs root. Everything is removed and every process
+// ended when it goes out of scope.
+#ifndef TESTS_INTEGRATION_SHIM_HARNESS_H_
+#define TESTS_INTEGRATION_SHIM_HARNESS_H_
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node/base/pidfd.h"
+#include "node/base/unique_fd.h"
+#include "node/shim/v1/plan.pb.h"
+#include "node/shim/v1/shim.pb.h"
+
+namespace noded::shim {
+
+namespace pb = ::node::shim::v1;
+
+// Longer than anything here takes; a test that waits so long has failed.
+inline constexpr std::chrono::seconds kPatience{20};
+
+std::string HostMounts();
+std::string ReadAll(const std::string& path);
+void WriteFile(const std::string& path, const std::string& content);
+
+// One client's connection.
+class Client {
+ public:
+  explicit Client(int state_directory);
+
+  struct Answer {
+    pb::Reply reply;
+    UniqueFd fd;
+    // For assertions that print what went wrong.
+    std::string Text() const;
+  };
+  // Sends and waits for the answer; events that come before it are kept.
+  Answer Ask(pb::Request request, const std::vector<int>& fds = {});
+  uint64_t Send(pb::Request request, const std::vector<int>& fds = {});
+  Answer Receive(uint64_t id);
+  pb::ExitRecord WaitExited();
+  pb::ExecState WaitExecExited(const std::string& exec_id);
+  // True: the supervisor has closed it.
+  bool WaitClosed();
+
+  Answer Launch(const pb::LaunchPlan& plan, const std::vector<int>& joined = {});
+  Answer Exec(const pb::ExecPlan& plan, const std::vector<int>& stdio = {});
+  Answer SignalInit(int signal);
+  pb::State Query();
+
+ private:
+  bool ReceiveMessage(std::chrono::milliseconds timeout);
+
+  UniqueFd socket_;
+  uint64_t next_id_ = 1;
+  std::vector<Answer> answers_;
+  std::vector<pb::ExitRecord> exits_;
+  std::vector<pb::ExecState> exec_exits_;
+  bool closed_ = false;
+};
+
+// The noded end of an attachment.
+class Attached {
+ public:
+  explicit Attached(UniqueFd socket) : socket_(std::move(socket)) {}
+  struct Frame {
+    char type = 0;
+    std::string payload;
+  };
+  // nullopt: none came in time.
+  std::optional<Frame> Read(std::chrono::milliseconds timeout = kPatience);
+  // All output until the end frame.
+  std::string ReadToEnd();
+  void SendInput(const std::string& data);
+  void CloseInput();
+  void Close() { socket_.Reset(); }
+
+ private:
+  UniqueFd socket_;
+};
+
+class Shim {
+ public:
+  Shim();
+  ~Shim();
+
+  Client Connect() { return Client(state_.get()); }
+  Attached Attach(Client& client);
+
+  // A container of `argv` with all namespaces but a user namespace, on an overlay of the busybox
+  // root.
+  pb::LaunchPlan Plan(const std::vector<std::string>& argv) const;
+  pb::ExecPlan ExecPlan(const std::string& exec_id, const std::vector<std::string>& argv) const;
+
+  pid_t pid() const { return pid_; }
+  // Kills it as a crash would.
+  void Kill();
+  // True: it has ended by itself in time, with status 0.
+  bool WaitLeft();
+
+  std::string root() const { return base_ + "/root"; }
+  std::string directory() const { return base_ + "/container"; }
+  // The log's text without times: "stdout F hello\n".
+  std::string Log() const;
+
+ private:
+  std::string base_;
+  UniqueFd state_;
+  pid_t pid_ = -1;
+  Pidfd pidfd_;
+};
+
+}  // namespace noded::shim
+
+#endif  // TESTS_INTEGRATION_SHIM_HARNESS_H_
