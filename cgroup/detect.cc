@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "cgroup/cgroupfs.h"
 #include "cgroup/driver.h"
 #include "cgroup/mounts.h"
@@ -56,6 +60,53 @@ std::string Describe(const Mounts& mounts) {
   return lines.empty() ? "no cgroup file system" : absl::StrJoin(lines, "; ");
 }
 
+using OpenFunction = std::function<absl::StatusOr<std::unique_ptr<Driver>>()>;
+
+// Makes the parent group again when somebody removed it: while no container runs it is an empty
+// directory, which a clean-up (cgdelete, another noded's) takes away. Groups never need this, since
+// a parent that has one cannot be removed.
+class LastingDriver : public Driver {
+ public:
+  LastingDriver(std::unique_ptr<Driver> driver, OpenFunction open)
+      : open_(std::move(open)), driver_(std::move(driver)) {}
+
+  Mode mode() const override { return Current()->mode(); }
+  std::vector<std::string> controllers() const override { return Current()->controllers(); }
+
+  absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
+                                                const Limits& limits) override {
+    return Retrying([&](Driver& driver) { return driver.Create(name, limits); });
+  }
+  absl::StatusOr<std::unique_ptr<Group>> Open(const std::string& name) override {
+    return Current()->Open(name);
+  }
+  absl::StatusOr<std::vector<std::string>> List() override {
+    return Retrying([](Driver& driver) { return driver.List(); });
+  }
+
+ private:
+  std::shared_ptr<Driver> Current() const {
+    absl::MutexLock lock(&mutex_);
+    return driver_;
+  }
+
+  template <typename Call>
+  auto Retrying(Call call) -> decltype(call(std::declval<Driver&>())) {
+    auto first = call(*Current());
+    if (!absl::IsNotFound(first.status())) return first;
+    ASSIGN_OR_RETURN(std::shared_ptr<Driver> again, open_());
+    {
+      absl::MutexLock lock(&mutex_);
+      driver_ = again;
+    }
+    return call(*again);
+  }
+
+  const OpenFunction open_;
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mutex_);
+};
+
 }  // namespace
 
 std::string_view ModeName(Mode mode) {
@@ -87,8 +138,11 @@ absl::StatusOr<std::unique_ptr<Driver>> OpenDriverOn(const DriverOptions& option
     return absl::FailedPreconditionError(absl::StrCat(
         "cgroup driver \"", options.driver, "\": mounted for writing is ", Describe(mounts)));
   }
-  if (v1) return OpenV1Driver(mounts, options.parent, std::move(fs));
-  return OpenV2Driver(*mounts.v2_path, options.parent, std::move(fs));
+  OpenFunction open = [=, parent = options.parent] {
+    return v1 ? OpenV1Driver(mounts, parent, fs) : OpenV2Driver(*mounts.v2_path, parent, fs);
+  };
+  ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, open());
+  return std::make_unique<LastingDriver>(std::move(driver), std::move(open));
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> OpenDriver(const DriverOptions& options) {

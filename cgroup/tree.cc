@@ -133,6 +133,13 @@ absl::StatusOr<UniqueFd> MakeOrOpenGroup(CgroupFs& fs, int parent, const std::st
   return OpenAt(parent, name, kDirectoryFlags);
 }
 
+absl::Status MakeGroupError(int error, const std::string& path) {
+  std::string what = GroupObject("make", path);
+  if (error == EEXIST) return StatusWithErrno(absl::StatusCode::kAlreadyExists, error, what);
+  if (error == ENOENT) return StatusWithErrno(absl::StatusCode::kNotFound, error, what);
+  return ErrnoStatus(error, what);
+}
+
 absl::StatusOr<std::vector<std::string>> Subgroups(int dir) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dir, ".", kDirectoryFlags));
   std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()), closedir);

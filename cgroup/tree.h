@@ -27,6 +27,9 @@ absl::StatusOr<std::vector<std::string>> ParentComponents(const std::string& par
 // Makes the group unless it exists and opens it.
 absl::StatusOr<UniqueFd> MakeOrOpenGroup(CgroupFs& fs, int parent, const std::string& name);
 absl::StatusOr<std::vector<std::string>> Subgroups(int dir);
+// Why MakeGroup failed for `path`: ALREADY_EXISTS, NOT_FOUND when the parent is gone, or the
+// errno's code.
+absl::Status MakeGroupError(int error, const std::string& path);
 
 // Calls `enter` for the group `dir` and everything below, parents first, and `leave` for everything
 // below, children first. Groups that vanish meanwhile are skipped. One descriptor at any depth, and

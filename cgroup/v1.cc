@@ -124,9 +124,7 @@ class V1Driver : public Driver {
     });
     for (const Hierarchy& hierarchy : host_->hierarchies) {
       if (host_->fs->MakeGroup(hierarchy.parent.get(), name.c_str()) != 0) {
-        std::string what = absl::StrCat("make cgroup \"", hierarchy.path, "/", name, "\"");
-        if (errno == EEXIST) return StatusWithErrno(absl::StatusCode::kAlreadyExists, errno, what);
-        return ErrnoStatus(errno, what);
+        return MakeGroupError(errno, absl::StrCat(hierarchy.path, "/", name));
       }
       ++made;
     }

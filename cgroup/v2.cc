@@ -239,9 +239,7 @@ class V2Driver : public Driver {
     RETURN_IF_ERROR(CheckGroupName(name));
     ASSIGN_OR_RETURN(auto writes, PlanLimits(*host_, limits));
     if (host_->fs->MakeGroup(host_->parent.get(), name.c_str()) != 0) {
-      std::string what = absl::StrCat("make cgroup \"", host_->path, "/", name, "\"");
-      if (errno == EEXIST) return StatusWithErrno(absl::StatusCode::kAlreadyExists, errno, what);
-      return ErrnoStatus(errno, what);
+      return MakeGroupError(errno, absl::StrCat(host_->path, "/", name));
     }
     std::string leaf = absl::StrCat(name, "/", kLeaf);
     auto undo = absl::MakeCleanup([&] {

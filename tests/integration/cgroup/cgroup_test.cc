@@ -371,6 +371,19 @@ TEST_P(CgroupTest, RefusedLimitLeavesNothing) {
   EXPECT_THAT(Directories("bad"), ElementsAre());
 }
 
+TEST_P(CgroupTest, RemovedParentIsMadeAgain) {
+  auto group = Make("first");
+  ASSERT_NE(group, nullptr);
+  ASSERT_OK(group->Remove(absl::Seconds(5)));
+  for (const std::string& mount : MountPoints()) {
+    rmdir(absl::StrCat(mount, options_.parent).c_str());
+  }
+  group = Make("second");
+  ASSERT_NE(group, nullptr);
+  Payload payload(*group, SleepForever);
+  EXPECT_THAT(*group->Pids(), ElementsAre(payload.pid()));
+}
+
 TEST_P(CgroupTest, AnotherDriverFindsTheGroupAgain) {
   auto group = Make("kept");
   ASSERT_NE(group, nullptr);

@@ -5,6 +5,7 @@
 #define TESTS_UNIT_CGROUP_DEVICE_VERDICT_H_
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -51,7 +52,7 @@ inline std::vector<DeviceRequest> AllRequests() {
 // Rules over the same few devices, so that they overlap.
 inline std::vector<DeviceRule> RandomRules(std::mt19937& random) {
   auto pick = [&](auto... choices) {
-    std::vector values{choices...};
+    std::array values{choices...};
     return values[random() % values.size()];
   };
   std::vector<DeviceRule> rules(random() % 7);

@@ -96,6 +96,16 @@ TEST_P(DriverTest, CreateIsAllOrNothing) {
   FAIL() << "no end of groups made";
 }
 
+TEST_P(DriverTest, RemovedParentIsMadeAgain) {
+  for (const std::string& parent : host_.Directories("noded")) {
+    host_.RemoveDir(parent);
+  }
+  EXPECT_THAT(*driver_->List(), IsEmpty());
+  for (const std::string& parent : host_.Directories("noded")) host_.RemoveDir(parent);
+  Make("web");
+  EXPECT_THAT(*driver_->List(), ElementsAre("web"));
+}
+
 TEST_P(DriverTest, StatsAreTheNumbersInTheFiles) {
   auto stats = Make("web")->ReadStats();
   ASSERT_TRUE(stats.ok()) << stats.status();
