@@ -24,10 +24,6 @@ int PidfdSendSignal(int pidfd, int signal) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
 }
 
-int PidfdGetfd(int pidfd, int fd) {
-  return static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
-}
-
 int OpenInRoot(int root, const char* path, int flags, mode_t mode) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);

@@ -23,7 +23,6 @@ pid_t Clone3(clone_args* args);
 int OpenAt2(int dir, const char* path, const open_how& how);
 int PidfdOpen(pid_t pid, unsigned flags);
 int PidfdSendSignal(int pidfd, int signal);
-int PidfdGetfd(int pidfd, int fd);
 
 // Opens `path` below the directory `root` as a process chrooted there would: symlinks, absolute
 // ones too, and ".." stay inside (openat2(2), RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).
