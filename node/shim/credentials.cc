@@ -27,7 +27,7 @@ MaybeFailure ReadUserFile(int root, const char* path, std::string* out) {
   struct stat info;
   if (fstat(file.get(), &info) != 0) return Fail(pb::FAILURE_STEP_USER, errno, path);
   if (!S_ISREG(info.st_mode)) {
-    return Fail(pb::FAILURE_STEP_USER, 0, path, "not a regular file");
+    return Fail(pb::FAILURE_STEP_USER, EINVAL, path, "which is not a regular file");
   }
   char buffer[4096];
   while (true) {
@@ -58,7 +58,7 @@ MaybeFailure DropFromBounding(uint64_t kept) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // past the last that this kernel knows
     return Fail(pb::FAILURE_STEP_CREDENTIALS, errno, "bounding set",
-                "capability " + std::to_string(capability));
+                "of capability " + std::to_string(capability));
   }
   return std::nullopt;
 }
@@ -109,7 +109,7 @@ MaybeFailure BecomeUser(const mount::User& user, const pb::CapabilityPlan& capab
     if (!(capabilities.ambient() >> capability & 1)) continue;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
       return Fail(pb::FAILURE_STEP_CREDENTIALS, errno, "ambient set",
-                  "capability " + std::to_string(capability));
+                  "of capability " + std::to_string(capability));
     }
   }
   return std::nullopt;

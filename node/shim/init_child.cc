@@ -126,7 +126,7 @@ MaybeFailure Steps::Do(const pb::Step& step) {
   // Of a newer protocol: leaving it out could leave the container less confined than it was asked
   // to be.
   return Fail(pb::FAILURE_STEP_REQUEST, EPROTO, "plan",
-              "a step that this supervisor does not know");
+              "with a step that this supervisor does not know");
 }
 
 // Leaves a child that goes on to be the main process; this process is the reaper from here.

@@ -106,6 +106,16 @@ MaybeFailure Streams::Make(const pb::LaunchPlan& plan, HostRoot owner) {
   return std::nullopt;
 }
 
+// Where a source is to appear, for the message that it cannot be made.
+std::string PlaceOf(const pb::LaunchPlan& plan, int source) {
+  for (const pb::Step& step : plan.steps()) {
+    if (step.has_attach_mount() && step.attach_mount().source() == static_cast<uint32_t>(source)) {
+      return "at \"" + step.attach_mount().target() + "\"";
+    }
+  }
+  return {};
+}
+
 MaybeFailure MakeSources(const pb::LaunchPlan& plan, std::vector<UniqueFd>* sources) {
   UniqueFd user_namespace;
   auto mapped = [](const pb::Source& source) {
@@ -117,10 +127,16 @@ MaybeFailure MakeSources(const pb::LaunchPlan& plan, std::vector<UniqueFd>* sour
       return failure;
     }
   }
-  for (const pb::Source& source : plan.sources()) {
+  const HostRoot root = HostRootOf(plan);
+  const mount::IdMapping mapping{
+      .user_namespace = user_namespace.get(), .root_uid = root.uid, .root_gid = root.gid};
+  for (int i = 0; i < plan.sources_size(); ++i) {
     UniqueFd made;
-    mount::Result result = mount::MakeSource(source, user_namespace.get(), &made);
-    if (!result.ok()) return FromResult(pb::FAILURE_STEP_SOURCE, result);
+    mount::Result result = mount::MakeSource(plan.sources(i), mapping, &made);
+    if (!result.ok()) {
+      if (result.detail.empty()) result.detail = PlaceOf(plan, i);
+      return FromResult(pb::FAILURE_STEP_SOURCE, result);
+    }
     sources->push_back(std::move(made));
   }
   return std::nullopt;
@@ -139,7 +155,7 @@ MaybeFailure PrepareAndLetGo(const pb::ProcessPlan& plan, const pb::LaunchPlan* 
     if (MaybeFailure failure = EnterCgroups(process->pid, placement)) return failure;
     if (MaybeFailure failure = SetOomScore(process->pid, plan)) return failure;
     if (!process->handshake.SendGo()) {
-      return Fail(pb::FAILURE_STEP_CHILD_LOST, errno, "child", "it ended before its first step");
+      return Fail(pb::FAILURE_STEP_CHILD_LOST, errno, "child");
     }
     return std::nullopt;
   };

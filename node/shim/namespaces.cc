@@ -62,7 +62,7 @@ MaybeFailure JoinedNamespaces::Join(int fd, uint64_t type, const std::string& de
   UniqueFd own(open(own_file, O_RDONLY | O_CLOEXEC));
   if (!own) return Fail(pb::FAILURE_STEP_NAMESPACE, errno, own_file);
   if (setns(fd, static_cast<int>(type)) != 0) {
-    return Fail(pb::FAILURE_STEP_NAMESPACE, errno, description, "join");
+    return Fail(pb::FAILURE_STEP_NAMESPACE, errno, description);
   }
   own_.push_back({std::move(own), type});
   return std::nullopt;

@@ -120,9 +120,12 @@ void DieWithParent(const ProcessContext& context) {
 }
 
 void ResetSignals() {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal <= SIGRTMAX; ++signal) sigaction(signal, &standard, nullptr);
+  // The kernel's structure, all zero: the default. By the raw call, because libc refuses two
+  // signals as its own, and its posix_spawn leaves just those ignored.
+  const uint64_t standard[4] = {};
+  for (int signal = 1; signal < _NSIG; ++signal) {
+    (void)syscall(SYS_rt_sigaction, signal, standard, nullptr, _NSIG / 8);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -157,12 +160,12 @@ pb::Failure Execute(const std::vector<std::string>& argv, const std::vector<std:
     // The file is there and yet it is "not found": what its first line or ELF header asks for is
     // missing.
     const bool there = error == ENOENT && access(command.c_str(), F_OK) == 0;
-    return Fail(pb::FAILURE_STEP_EXEC, error, command, there ? "its interpreter is missing" : "");
+    return Fail(pb::FAILURE_STEP_EXEC, error, command, there ? "whose interpreter is missing" : "");
   }
   if (command.empty()) return Fail(pb::FAILURE_STEP_EXEC, ENOENT, command);
   std::string_view path = Variable(env, "PATH");
   if (path.empty()) path = kDefaultPath;
-  pb::Failure failure = Fail(pb::FAILURE_STEP_EXEC, ENOENT, command, "not found in PATH");
+  pb::Failure failure = Fail(pb::FAILURE_STEP_EXEC, ENOENT, command, "in PATH");
   while (!path.empty()) {
     size_t end = std::min(path.find(':'), path.size());
     std::string candidate(path.substr(0, end));
@@ -198,7 +201,7 @@ void RunProcess(const ProcessContext& context) {
   Reporter& reporter = context.reporter;
   std::vector<std::string> argv(plan.argv().begin(), plan.argv().end());
   std::vector<std::string> env(plan.env().begin(), plan.env().end());
-  if (argv.empty()) reporter.FailAndExit(Fail(pb::FAILURE_STEP_EXEC, EINVAL, "", "no command"));
+  if (argv.empty()) reporter.FailAndExit(Fail(pb::FAILURE_STEP_EXEC, ENOENT, ""));
 
   mount::User user;
   reporter.ExitOn(LookUpUser(context.root, plan, &user));

@@ -35,7 +35,7 @@ MaybeFailure ReadPlan(const std::vector<UniqueFd>& fds, Plan* plan) {
   absl::StatusOr<std::string> bytes = ReadHeld(fds[0].get(), kMaxPlanBytes);
   if (!bytes.ok() || !plan->ParseFromString(*bytes)) return BadRequest(EBADMSG, "plan");
   if (plan->version() != kProtocolVersion) {
-    return BadRequest(EPROTO, "plan", "version " + std::to_string(plan->version()));
+    return BadRequest(EPROTO, "plan", "of version " + std::to_string(plan->version()));
   }
   return std::nullopt;
 }
@@ -97,7 +97,7 @@ void Supervisor::OnClosed(uint64_t connection) {
 void Supervisor::OnRequest(Caller caller, const pb::Request& request, std::vector<UniqueFd> fds) {
   if (request.version() != kProtocolVersion) {
     AnswerDone(caller,
-               BadRequest(EPROTO, "request", "version " + std::to_string(request.version())));
+               BadRequest(EPROTO, "request", "of version " + std::to_string(request.version())));
     return;
   }
   switch (request.kind_case()) {
@@ -173,7 +173,7 @@ MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,
     return Fail(pb::FAILURE_STEP_NOT_RUNNING, 0, "container");
   }
   if (execs_.count(plan.exec_id()) > 0) return BadRequest(EEXIST, plan.exec_id());
-  if (execs_.size() >= kMaxExecs) return BadRequest(EAGAIN, "exec", "too many at once");
+  if (execs_.size() >= kMaxExecs) return BadRequest(EAGAIN, "exec", "of too many at once");
   Indexed indexed(fds);
   const Placement placement = PlacementOf(request, indexed);
   ExecStreams streams;
@@ -232,7 +232,8 @@ MaybeFailure Supervisor::Resize(const pb::Resize& request) {
 
 MaybeFailure Supervisor::Attach(std::vector<UniqueFd> fds) {
   if (fds.empty()) return BadRequest(EBADF, "attach");
-  if (!attachments_.Add(std::move(fds[0]))) return BadRequest(EAGAIN, "attach", "too many at once");
+  if (!attachments_.Add(std::move(fds[0])))
+    return BadRequest(EAGAIN, "attach", "of too many at once");
   return std::nullopt;
 }
 
@@ -244,7 +245,7 @@ void Supervisor::Forget(const pb::Forget& request) {
 }
 
 MaybeFailure Supervisor::Shutdown() {
-  if (init_ && !init_->complete) return BadRequest(EBUSY, "shutdown", "the container runs");
+  if (init_ && !init_->complete) return BadRequest(EBUSY, "shutdown", "while the container runs");
   // After the answer has gone.
   loop_.After(std::chrono::milliseconds(0), [this] { loop_.Stop(); });
   return std::nullopt;

@@ -117,8 +117,7 @@ void Supervisor::Settle(Process& process) {
         (void)process.started.pidfd.Signal(SIGKILL);
         return;
       }
-      Failed(process, handshake.failure().value_or(
-                          Fail(pb::FAILURE_STEP_CHILD_LOST, 0, "child", "it was killed")));
+      Failed(process, handshake.failure().value_or(Fail(pb::FAILURE_STEP_CHILD_LOST, 0, "child")));
       return;
     }
     process.running = true;

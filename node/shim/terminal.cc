@@ -21,16 +21,16 @@ MaybeFailure OpenTerminal(int root, Terminal* out) {
   // A file that an image put there is no multiplexer.
   struct statfs where;
   if (fstatfs(terminal.master.get(), &where) != 0 || where.f_type != DEVPTS_SUPER_MAGIC) {
-    return Fail(pb::FAILURE_STEP_TERMINAL, ENODEV, path, "devpts is not mounted there");
+    return Fail(pb::FAILURE_STEP_TERMINAL, ENODEV, path, "without devpts");
   }
   int locked = 0;
   if (ioctl(terminal.master.get(), TIOCSPTLCK, &locked) != 0) {
-    return Fail(pb::FAILURE_STEP_TERMINAL, errno, path, "unlock");
+    return Fail(pb::FAILURE_STEP_TERMINAL, errno, path, "to unlock it");
   }
   // By the master and not by the name /dev/pts/N, which the container could have put something else
   // under.
   terminal.slave.Reset(ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!terminal.slave) return Fail(pb::FAILURE_STEP_TERMINAL, errno, path, "open the other end");
+  if (!terminal.slave) return Fail(pb::FAILURE_STEP_TERMINAL, errno, path, "to open its other end");
   *out = std::move(terminal);
   return std::nullopt;
 }

@@ -60,14 +60,14 @@ bool IsMissing(int error) { return error == ENOENT || error == ENOTDIR; }
 
 Result MakeMountsPrivate() {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return Failed(errno, "/", "make private");
+    return Failed(errno, "/", "while making it private");
   }
   return {};
 }
 
 Result NewRoot::Attach(UniqueFd source) {
   if (move_mount(source.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-    return Failed(errno, "/", "attach");
+    return Failed(errno, "/", "while attaching it");
   }
   root_ = std::move(source);
   return {};
@@ -75,14 +75,14 @@ Result NewRoot::Attach(UniqueFd source) {
 
 Result NewRoot::AttachMount(int source, const std::string& description,
                             const pb::AttachMount& step) {
-  const std::string at = "at " + step.target();
+  const std::string at = "at \"" + step.target() + "\"";
   struct stat info;
   if (fstat(source, &info) != 0) return Failed(errno, description, at);
   UniqueFd target;
   Result opened = OpenTarget(fd(), step.target(), S_ISDIR(info.st_mode), &target);
   if (!opened.ok()) return Failed(opened.error, description, at);
   // What is mounted over the root itself is seen by nobody: "/" does not look for it.
-  if (SamePlace(target.get(), fd())) return Failed(EBUSY, description, at + ", which is the root");
+  if (SamePlace(target.get(), fd())) return Failed(EBUSY, description, at + ", which is the root,");
   // Before it is attached, so that there is no moment when it is writable that should not be.
   if (step.attributes() != 0 &&
       SetAttributes(source, step.attributes(), step.recursive_attributes()) != 0) {
@@ -106,7 +106,8 @@ Result NewRoot::NewMount(const pb::NewMount& step) {
   Result result = mount();
   if (result.ok() || step.optional()) return {};
   result.object = step.type();
-  result.detail = "at " + step.target() + (result.detail.empty() ? "" : ": " + result.detail);
+  result.detail =
+      "at \"" + step.target() + "\"" + (result.detail.empty() ? "" : ": " + result.detail);
   return result;
 }
 
@@ -151,20 +152,20 @@ Result NewRoot::MakeDirectory(const pb::MakeDirectory& step) {
 }
 
 Result NewRoot::Pivot() {
-  if (fchdir(fd()) != 0) return Failed(errno, "/", "enter");
+  if (fchdir(fd()) != 0) return Failed(errno, "/", "while entering it");
   // pivot_root(2): with "." twice the old root ends stacked on the new one, and the unmount takes
   // the topmost. No directory for the old root is needed, so a read-only root works.
-  if (syscall(SYS_pivot_root, ".", ".") != 0) return Failed(errno, "/", "pivot");
-  if (umount2(".", MNT_DETACH) != 0) return Failed(errno, "/", "detach the host's tree");
-  if (chdir("/") != 0) return Failed(errno, "/", "enter");
+  if (syscall(SYS_pivot_root, ".", ".") != 0) return Failed(errno, "/", "while changing to it");
+  if (umount2(".", MNT_DETACH) != 0) return Failed(errno, "/", "while detaching the host's tree");
+  if (chdir("/") != 0) return Failed(errno, "/", "while entering it");
   return {};
 }
 
 Result NewRoot::MaskPath(const std::string& path) {
   UniqueFd target(OpenInRoot(fd(), path.c_str(), O_PATH));
-  if (!target) return IsMissing(errno) ? Result{} : Failed(errno, path, "mask");
+  if (!target) return IsMissing(errno) ? Result{} : Failed(errno, path, "to mask it");
   struct stat info;
-  if (fstat(target.get(), &info) != 0) return Failed(errno, path, "mask");
+  if (fstat(target.get(), &info) != 0) return Failed(errno, path, "to mask it");
   UniqueFd cover;
   if (S_ISDIR(info.st_mode)) {
     if (!empty_directory_) {
@@ -173,7 +174,8 @@ Result NewRoot::MaskPath(const std::string& path) {
           MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
       if (Result made = MakeFileSystem(wanted, &empty_directory_); !made.ok()) return made;
       // The first is attached itself, because before Linux 6.15 a detached mount cannot be cloned.
-      if (AttachAt(empty_directory_.get(), target.get()) != 0) return Failed(errno, path, "mask");
+      if (AttachAt(empty_directory_.get(), target.get()) != 0)
+        return Failed(errno, path, "to mask it");
       return {};
     }
     cover.Reset(CloneOf(empty_directory_.get(), false));
@@ -182,29 +184,29 @@ Result NewRoot::MaskPath(const std::string& path) {
     // The container's own, so it is looked at first: an image's look-alike would unmask the path.
     if (null && (fstat(null.get(), &info) != 0 || !S_ISCHR(info.st_mode) ||
                  info.st_rdev != makedev(1, 3))) {
-      return Failed(ENODEV, path, "mask: /dev/null is not the null device");
+      return Failed(ENODEV, path, "to mask it with /dev/null, which is not the null device");
     }
     if (null) cover.Reset(CloneOf(null.get(), false));
   }
-  if (!cover || AttachAt(cover.get(), target.get()) != 0) return Failed(errno, path, "mask");
+  if (!cover || AttachAt(cover.get(), target.get()) != 0) return Failed(errno, path, "to mask it");
   return {};
 }
 
 Result NewRoot::ReadOnlyPath(const std::string& path) {
   UniqueFd target(OpenInRoot(fd(), path.c_str(), O_PATH));
-  if (!target) return IsMissing(errno) ? Result{} : Failed(errno, path, "make read-only");
+  if (!target) return IsMissing(errno) ? Result{} : Failed(errno, path, "to make it read-only");
   // A clone over itself, because the path may be a part of a mount whose rest stays writable.
   UniqueFd clone(CloneOf(target.get(), true));
   if (!clone || SetAttributes(clone.get(), MOUNT_ATTR_RDONLY, true) != 0 ||
       AttachAt(clone.get(), target.get()) != 0) {
-    return Failed(errno, path, "make read-only");
+    return Failed(errno, path, "to make it read-only");
   }
   return {};
 }
 
 Result NewRoot::ReadOnlyRoot() {
   if (SetAttributes(fd(), MOUNT_ATTR_RDONLY, false) != 0) {
-    return Failed(errno, "/", "make read-only");
+    return Failed(errno, "/", "to make it read-only");
   }
   return {};
 }
@@ -223,10 +225,10 @@ Result NewRoot::SetSysctl(const pb::Sysctl& step) {
   // A file of the image in its place would swallow the value.
   struct statfs where;
   if (fstatfs(file.get(), &where) != 0 || where.f_type != PROC_SUPER_MAGIC) {
-    return Failed(ENOENT, step.path(), "/proc is not there");
+    return Failed(ENOENT, step.path(), "without /proc");
   }
   ssize_t written = write(file.get(), step.value().data(), step.value().size());
-  if (written < 0) return Failed(errno, step.path(), "= " + step.value());
+  if (written < 0) return Failed(errno, step.path(), "to \"" + step.value() + "\"");
   return {};
 }
 

@@ -26,7 +26,7 @@ Result MakeOne(int root, const std::string& done, const std::string& name, mode_
   if (mkdirat(parent.get(), name.c_str(), mode) == 0) {
     if (owner.uid != static_cast<uid_t>(-1) &&
         fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
-      return Failed(errno, whole, "change owner");
+      return Failed(errno, whole, "to change its owner");
     }
     return {};
   }

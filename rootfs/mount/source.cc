@@ -1,7 +1,10 @@
 #include "rootfs/mount/source.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +38,35 @@ int CloneTree(const char* path, bool recursive, int user_namespace, uint64_t pro
   if (mount_setattr(fd.get(), "", AT_EMPTY_PATH | recurse, &attr, sizeof(attr)) != 0) return -1;
   return fd.Release();
 }
+
+// An overlay works on its layers as the one who mounted it. The host's root has no id on a mapped
+// layer (EOVERFLOW when it makes something, and the overlay comes up read-only), so the mounter's
+// file system ids are those of the container's root, while its capabilities stay the host's, which
+// keeps the trusted xattrs usable.
+class MounterIdentity {
+ public:
+  explicit MounterIdentity(const IdMapping& mapping) {
+    setfsgid(mapping.root_gid);
+    setfsuid(mapping.root_uid);
+    // The kernel takes the file system capabilities from the effective set with that, though not
+    // from the permitted.
+    RaiseEffective();
+  }
+  MounterIdentity(const MounterIdentity&) = delete;
+  ~MounterIdentity() {
+    setfsuid(0);
+    setfsgid(0);
+  }
+
+ private:
+  static void RaiseEffective() {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data[2] = {};
+    if (syscall(SYS_capget, &header, data) != 0) return;
+    for (__user_cap_data_struct& half : data) half.effective = half.permitted;
+    (void)syscall(SYS_capset, &header, data);
+  }
+};
 
 // The file system's own words about the last refusal: "e overlay: ..." lines, read from its
 // context.
@@ -82,7 +114,7 @@ Result OpenLayers(const pb::OverlaySource& overlay, int user_namespace, Layers* 
   // Through one clone of their parent, because upper and work must be on the same mount.
   std::string parent = ParentDirectory(overlay.upper());
   if (mapped && parent != ParentDirectory(overlay.work())) {
-    return Failed(EXDEV, overlay.work(), "not beside the upper directory");
+    return Failed(EXDEV, overlay.work(), "which is not beside the upper directory");
   }
   layers->upper_parent.Reset(mapped ? CloneTree(parent.c_str(), false, user_namespace, MS_PRIVATE)
                                     : open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -133,13 +165,13 @@ Result MountOverlay(const pb::OverlaySource& overlay, const Layers& layers, cons
 Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layers,
                            const std::string& name, UniqueFd* out) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Failed(errno, name, "make pipe");
+  if (pipe2(ends, O_CLOEXEC) != 0) return Failed(errno, name);
   UniqueFd reader(ends[0]), writer(ends[1]);
   clone_args args{};
   args.flags = CLONE_NEWNS | CLONE_FILES;
   args.exit_signal = SIGCHLD;
   pid_t child = Clone3(&args);
-  if (child < 0) return Failed(errno, name, "clone");
+  if (child < 0) return Failed(errno, name);
   if (child == 0) {
     int answer[2] = {-1, 0};  // descriptor, errno
     bool attached = ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
@@ -170,12 +202,15 @@ Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layer
   return {};
 }
 
-Result MakeOverlay(const pb::OverlaySource& overlay, const std::string& name, int user_namespace,
-                   UniqueFd* out) {
+Result MakeOverlay(const pb::OverlaySource& overlay, const std::string& name,
+                   const IdMapping& mapping, UniqueFd* out) {
   Layers layers;
-  if (Result opened = OpenLayers(overlay, user_namespace, &layers); !opened.ok()) return opened;
+  Result opened = OpenLayers(overlay, mapping.user_namespace, &layers);
+  if (!opened.ok()) return opened;
+  if (!overlay.id_mapped()) return MountOverlay(overlay, layers, name, out);
+  MounterIdentity identity(mapping);
   Result made = MountOverlay(overlay, layers, name, out);
-  if (made.ok() || !overlay.id_mapped() || made.error != EINVAL) return made;
+  if (made.ok() || made.error != EINVAL) return made;
   return MountOverlayInChild(overlay, layers, name, out);
 }
 
@@ -203,17 +238,15 @@ Result MakeFileSystem(const FileSystem& wanted, UniqueFd* out) {
   return {};
 }
 
-Result MakeSource(const pb::Source& source, int user_namespace, UniqueFd* out) {
+Result MakeSource(const pb::Source& source, const IdMapping& mapping, UniqueFd* out) {
   if (source.kind_case() == pb::Source::kOverlay) {
-    return MakeOverlay(source.overlay(), source.description(), user_namespace, out);
+    return MakeOverlay(source.overlay(), source.description(), mapping, out);
   }
   const pb::TreeSource& tree = source.tree();
   out->Reset(CloneTree(tree.path().c_str(), tree.recursive(),
-                       tree.id_mapped() ? user_namespace : -1, tree.propagation()));
+                       tree.id_mapped() ? mapping.user_namespace : -1, tree.propagation()));
   if (*out) return {};
-  int error = errno;
-  return Failed(error, tree.path(),
-                source.description() == tree.path() ? "" : source.description());
+  return Failed(errno, tree.path());
 }
 
 }  // namespace noded::mount

@@ -5,14 +5,26 @@
 #ifndef ROOTFS_MOUNT_SOURCE_H_
 #define ROOTFS_MOUNT_SOURCE_H_
 
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "node/base/unique_fd.h"
 #include "node/shim/v1/plan.pb.h"
 #include "rootfs/mount/result.h"
 
 namespace noded::mount {
 
-// `user_namespace` is a borrowed descriptor, used by id-mapped sources alone.
-Result MakeSource(const ::node::shim::v1::Source& source, int user_namespace, UniqueFd* out);
+// How id-mapped sources are mapped; the others do not look at it.
+struct IdMapping {
+  int user_namespace = -1;  // borrowed
+  // Ids on the host of its root.
+  uid_t root_uid = 0;
+  gid_t root_gid = 0;
+};
+Result MakeSource(const ::node::shim::v1::Source& source, const IdMapping& mapping, UniqueFd* out);
 
 // Makes a new file system (fsopen, fsconfig, fsmount), detached. Options are "key" or "key=value";
 // `attributes` are MOUNT_ATTR_*. What the file system itself says of a refusal is added to the

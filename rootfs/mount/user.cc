@@ -1,6 +1,7 @@
 #include "rootfs/mount/user.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 namespace noded::mount {
@@ -88,7 +89,7 @@ bool HasMember(std::string_view members, std::string_view name) {
 Result FindGroup(std::string_view group, std::string_view wanted, uint32_t* gid) {
   if (IsNumber(wanted)) {
     std::optional<uint32_t> id = ParseId(wanted);
-    if (!id) return Failed(0, "group " + std::string(wanted), "out of range");
+    if (!id) return Failed(ERANGE, std::string(wanted));
     *gid = *id;
     return {};
   }
@@ -99,7 +100,7 @@ Result FindGroup(std::string_view group, std::string_view wanted, uint32_t* gid)
       return {};
     }
   }
-  return Failed(0, "group " + std::string(wanted), "not in the container's /etc/group");
+  return Failed(0, std::string(wanted), "in /etc/group");
 }
 
 void AddGroup(std::vector<uint32_t>* groups, uint32_t gid) {
@@ -127,11 +128,11 @@ Result ResolveUser(const ::node::shim::v1::UserPlan& plan, std::string_view pass
     uid = 0;  // ":group"
   } else if (IsNumber(name)) {
     uid = ParseId(name);
-    if (!uid) return Failed(0, "user " + std::string(name), "out of range");
+    if (!uid) return Failed(ERANGE, std::string(name));
   }
   std::optional<PasswdEntry> entry = FindUser(passwd, name, uid);
   if (!entry && !uid) {
-    return Failed(0, "user " + std::string(name), "not in the container's /etc/passwd");
+    return Failed(0, std::string(name), "in /etc/passwd");
   }
   out->uid = entry ? entry->uid : *uid;
   out->gid = entry ? entry->gid : 0;
@@ -148,11 +149,14 @@ Result ResolveUser(const ::node::shim::v1::UserPlan& plan, std::string_view pass
     if (Result found = FindGroup(group, additional, &gid); !found.ok()) return found;
     AddGroup(&out->groups, gid);
   }
+  // The group itself as well: else a process that takes another group by a set-group-id program
+  // loses it, and with it whatever the group is forbidden (CVE-2022-36109).
+  AddGroup(&out->groups, out->gid);
   // Sorted once at the end: a search at each addition would be quadratic in a file that is not
   // ours.
   std::sort(out->groups.begin(), out->groups.end());
   out->groups.erase(std::unique(out->groups.begin(), out->groups.end()), out->groups.end());
-  if (out->uid == UINT32_MAX || out->gid == UINT32_MAX) return Failed(0, "user", "out of range");
+  if (out->uid == UINT32_MAX || out->gid == UINT32_MAX) return Failed(ERANGE, "4294967295");
   return {};
 }
 

@@ -23,7 +23,7 @@ inline constexpr size_t kMaxGroups = 65536;
 struct User {
   uint32_t uid = 0;
   uint32_t gid = 0;
-  std::vector<uint32_t> groups;  // supplementary; sorted, without repetition
+  std::vector<uint32_t> groups;  // supplementary, the own one too; sorted, no repetition
   std::string home = "/";
 };
 

@@ -243,7 +243,7 @@ Shim::Shim() {
   base_ = mkdtemp(base);
   MakeBusyboxRoot(root());
   for (const char* name : {"/container", "/container/upper", "/container/work"}) {
-    EXPECT_TRUE(MakeDirs(base_ + name, 0700).ok());
+    EXPECT_TRUE(MakeDirs(base_ + name, 0755).ok());
   }
   state_ = *OpenAt(AT_FDCWD, base_, O_RDONLY | O_DIRECTORY);
   UniqueFd listener = *ListenSeqpacket(state_.get(), "c1.sock");
@@ -324,7 +324,7 @@ pb::LaunchPlan Shim::Plan(const std::vector<std::string>& argv) const {
   *plan.add_steps() = NewMountStep("sysfs", "/sys", {}, kNosuidNodevNoexec | MOUNT_ATTR_RDONLY);
   AddDevices(plan);
   plan.add_steps()->mutable_pivot();
-  plan.add_steps()->set_mask_path("/proc/kcore");
+  plan.add_steps()->set_mask_path("/proc/version");
   plan.add_steps()->set_mask_path("/sys/firmware");
   plan.add_steps()->set_mask_path("/proc/scsi");
   plan.add_steps()->set_mask_path("/proc/no-such-file");
