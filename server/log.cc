@@ -20,6 +20,7 @@ constexpr size_t kQueuedLines = 1024;
 constexpr size_t kMostValueBytes = 4096;
 
 std::atomic<LogFormat> log_format{LogFormat::kText};
+std::atomic<bool> log_started{false};
 
 std::string_view LevelName(LogLevel level) {
   switch (level) {
@@ -122,17 +123,19 @@ void StartLog(LogLevel level, LogFormat format) {
   logger->set_pattern("%v");
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
+  log_started = true;
   gpr_set_log_function(TakeGrpcLine);
 }
 
 void StopLog() {
-  gpr_set_log_function(nullptr);
+  log_started = false;
   spdlog::shutdown();
 }
 
 void Log(LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
-  const auto logger = spdlog::default_logger();
-  if (logger == nullptr || !logger->should_log(SpdlogLevel(level))) return;
+  if (!log_started) return;
+  spdlog::logger* const logger = spdlog::default_logger_raw();
+  if (!logger->should_log(SpdlogLevel(level))) return;
   const std::string line = RenderLogLine(log_format, absl::Now(), level, message, fields);
   logger->log(SpdlogLevel(level), spdlog::string_view_t(line.data(), line.size()));
 }

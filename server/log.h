@@ -22,7 +22,7 @@ struct LogField {
 // queue that drops its oldest line, because standard error may be a pipe that nobody reads and no
 // request may wait for it. Also takes up what gRPC logs. Call once, before other threads exist.
 void StartLog(LogLevel level, LogFormat format);
-// Writes out what is queued and ends the thread.
+// Writes out what is queued and ends the thread. Once, when no other thread logs any more.
 void StopLog();
 
 void Log(LogLevel level, std::string_view message, const std::vector<LogField>& fields = {});

@@ -25,9 +25,17 @@ constexpr absl::Duration kMostStartTimeout = absl::Hours(1);
 struct RawOptions {
   Options options;
   std::vector<std::string> listen;
+  std::string log_level = "info";
+  std::string log_format = "text";
   std::string start_timeout = "60s";
   std::string config;
 };
+
+LogLevel LogLevelNamed(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warn") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
 
 std::string CheckAbsolute(const std::string& path) {
   if (path.empty() || path[0] != '/') return "must be an absolute path";
@@ -45,7 +53,8 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
   app->add_option("--listen", raw->listen,
                   "Where to serve: unix:///path or host:port; may be repeated. Default: the socket "
                   "noded.sock in the state directory")
-      ->type_name("ADDRESS");
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
   app->add_option("--root", engine.root, "Directory of persistent state")
       ->capture_default_str()
       ->check(absolute);
@@ -56,18 +65,12 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
   app->add_option("--config", raw->config,
                   "Read options from this file, as key = value with these names")
       ->type_name("FILE");
-  const std::vector<std::pair<std::string, LogLevel>> levels = {{"debug", LogLevel::kDebug},
-                                                                {"info", LogLevel::kInfo},
-                                                                {"warn", LogLevel::kWarning},
-                                                                {"error", LogLevel::kError}};
-  app->add_option("--log-level", raw->options.log_level, "debug, info, warn or error")
-      ->transform(CLI::CheckedTransformer(levels).description(""))
-      ->type_name("LEVEL");
-  const std::vector<std::pair<std::string, LogFormat>> formats = {{"text", LogFormat::kText},
-                                                                  {"json", LogFormat::kJson}};
-  app->add_option("--log-format", raw->options.log_format, "text (key=value) or json")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
-      ->type_name("FORMAT");
+  app->add_option("--log-level", raw->log_level, "Least severe lines to log")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  app->add_option("--log-format", raw->log_format, "key=value lines or JSON")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "json"}));
   app->add_option("--cgroup-parent", engine.cgroup_parent,
                   "Group below which each container's is made")
       ->capture_default_str()
@@ -141,6 +144,8 @@ absl::StatusOr<std::vector<std::string>> ConfigArguments(const std::string& text
 // What concerns more than one option, or is no plain string.
 absl::StatusOr<Options> Check(RawOptions raw) {
   Options& options = raw.options;
+  options.log_level = LogLevelNamed(raw.log_level);
+  options.log_format = raw.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
   if (!absl::ParseDuration(raw.start_timeout, &options.engine.start_timeout) ||
       options.engine.start_timeout < kLeastStartTimeout ||
       options.engine.start_timeout > kMostStartTimeout) {
