@@ -125,6 +125,7 @@ class CgroupTest : public testing::TestWithParam<Choice> {
   }
 
   void TearDown() override {
+    if (!GetParam().sees_v2) unlink(options_.mounts_path.c_str());
     if (driver_ == nullptr) return;
     auto names = driver_->List();
     ASSERT_OK(names);
@@ -141,7 +142,7 @@ class CgroupTest : public testing::TestWithParam<Choice> {
   }
 
   static std::string MountsWithoutV2() {
-    std::string kept, path = testing::TempDir() + "noded_mounts";
+    std::string kept, path = absl::StrCat(testing::TempDir(), "noded_mounts_", getpid());
     std::vector<std::string> lines =
         absl::StrSplit(*ReadFileAt(AT_FDCWD, "/proc/self/mountinfo"), '\n');
     for (const std::string& line : lines) {
