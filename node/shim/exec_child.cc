@@ -15,7 +15,8 @@ namespace noded::shim {
 
 void RunExec(ExecChild child) {
   Reporter reporter(std::move(child.handshake));
-  CloseAllBut({reporter.fd(), child.init, child.stdio[0], child.stdio[1], child.stdio[2]});
+  // The standard ones until they are replaced, or what is opened meanwhile would get their numbers.
+  CloseAllBut({0, 1, 2, reporter.fd(), child.init, child.stdio[0], child.stdio[1], child.stdio[2]});
   // After that the supervisor has put us into the cgroup: what runs in the namespaces is under its
   // limits.
   if (!reporter.WaitForGo()) _exit(1);

@@ -153,8 +153,15 @@ void SplitOffMain(Reporter& reporter, int status, pid_t* parent) {
 }
 
 void CloseForeign(const InitChild& child) {
-  std::vector<int> kept = {child.handshake.get(), child.reaper_status, child.stdio[0],
-                           child.stdio[1], child.stdio[2]};
+  // The standard ones until they are replaced, or what is opened meanwhile would get their numbers.
+  std::vector<int> kept = {0,
+                           1,
+                           2,
+                           child.handshake.get(),
+                           child.reaper_status,
+                           child.stdio[0],
+                           child.stdio[1],
+                           child.stdio[2]};
   for (const UniqueFd& source : child.sources) kept.push_back(source.get());
   CloseAllBut(std::move(kept));
 }
