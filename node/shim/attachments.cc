@@ -120,6 +120,12 @@ void Attachments::Hold(Attachment& attachment, char type, std::string_view data)
   Rewatch(attachment);
 }
 
+void Attachments::StopWaiting() {
+  if (--waiting_ > 0) return;
+  loop_.Cancel(patience_);
+  patience_ = 0;
+}
+
 void Attachments::GiveUpWaiting() {
   patience_ = 0;
   for (Attachment& attachment : attachments_) {
@@ -142,7 +148,7 @@ bool Attachments::Flush(Iterator attachment) {
     sent = SendFrame(socket, held.front(), held.substr(1));
     if (sent == Sent::kDone) {
       attachment->held = std::string();
-      --waiting_;
+      StopWaiting();
     }
   }
   if (sent == Sent::kDone && attachment->missed > 0) {
@@ -187,7 +193,7 @@ void Attachments::OnEvents(Iterator attachment, uint32_t events) {
     // What it has sent is still to go to the container, which may not be ready for it; the hang-up
     // would be told all the time until then.
     loop_.Forget(attachment->socket.get());
-    if (!attachment->held.empty()) --waiting_;
+    if (!attachment->held.empty()) StopWaiting();
     attachment->held = std::string();
     attachment->hung_up = true;
     if (input_.ready()) ReadInput(attachment);
@@ -260,7 +266,7 @@ void Attachments::Rewatch(Attachment& attachment) {
 void Attachments::Remove(Iterator attachment) {
   const bool ends_input = attachment->sent_input && input_once_;
   loop_.Forget(attachment->socket.get());
-  if (!attachment->held.empty()) --waiting_;
+  if (!attachment->held.empty()) StopWaiting();
   attachments_.erase(attachment);
   if (ends_input) input_.End();
   TellProgress();

@@ -63,6 +63,7 @@ class Attachments {
   bool Flush(Iterator attachment);
   void TellProgress();
   void Hold(Attachment& attachment, char type, std::string_view data);
+  void StopWaiting();
   void GiveUpWaiting();
   void Rewatch(Attachment& attachment);
   void Remove(Iterator attachment);

@@ -42,6 +42,7 @@ class Client {
   Answer Receive(uint64_t id);
   pb::ExitRecord WaitExited();
   pb::ExecState WaitExecExited(const std::string& exec_id);
+  void Close() { socket_.Reset(); }
   // True: the supervisor has closed it.
   bool WaitClosed();
 
