@@ -318,11 +318,13 @@ absl::StatusOr<SeccompProfile> ParseSeccompProfile(const std::string& json,
         field, absl::StrCat("must be at most ", kMaxProfileBytes, " bytes, is ", json.size()));
   }
   Json root;
-  // The library tells the place of a mistake by an exception only.
+  // The library tells of a mistake and its place by an exception only.
   try {
     root = Json::parse(json);
   } catch (const Json::parse_error& error) {
     return InvalidField(field, absl::StrCat("not JSON: mistake at byte ", error.byte));
+  } catch (const Json::out_of_range&) {
+    return InvalidField(field, "a number is out of range");
   }
   return Reader(field).Read(root);
 }

@@ -216,8 +216,7 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
   CheckStop(spec, findings);
   CheckLog(spec.log(), findings);
   if (!spec.cgroup_parent().empty()) {
-    findings.Add("spec.cgroup_parent",
-                 absl::StrCat(kNotServed, "; the daemon's --cgroup-parent is used"));
+    findings.AbsolutePath("spec.cgroup_parent", spec.cgroup_parent());
   }
   CheckSecurity(spec.security(), findings);
   CheckExtraHosts(spec, findings);

@@ -1,6 +1,8 @@
 // libs: node_launch node_base noded_proto
 // A spec as bytes from the wire, or as text when it does not parse so. What is found valid must
 // compile, but for what the daemon itself lacks.
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 #include <sched.h>
 
@@ -13,7 +15,7 @@
 namespace {
 
 class Silent : public google::protobuf::io::ErrorCollector {
-  void AddError(int, int, const std::string&) override {}
+  void AddError(int, google::protobuf::io::ColumnNumber, const std::string&) override {}
 };
 
 bool Parse(const std::string& bytes, node::v1::ContainerSpec* spec) {
@@ -53,6 +55,12 @@ void RequireCompiled(const absl::Status& status) {
 }
 
 }  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  // Strings that are not UTF-8 are told of on stderr, each time.
+  google::protobuf::SetLogHandler(nullptr);
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   node::v1::ContainerSpec spec;

@@ -321,6 +321,7 @@ TEST(Seccomp, MistakesAreNamedWithTheirPlace) {
   const std::pair<std::string, std::string> cases[] = {
       {"", "not JSON: mistake at byte 1"},
       {R"({"defaultAction": })", "not JSON: mistake at byte 19"},
+      {R"({"defaultAction": 1e999})", "a number is out of range"},
       {"[]", "must be a JSON object"},
       {"{}", "defaultAction: is required"},
       {R"({"defaultAction": 7})", "defaultAction: must be a string"},

@@ -555,8 +555,10 @@ TEST(Validate, StopAndLog) {
        "1001 must be 1 to 1000"},
       {[](auto& s) { s.mutable_log()->set_full_policy(static_cast<node::v1::LogFullPolicy>(3)); },
        "spec.log.full_policy", "unknown value 3"},
-      {[](auto& s) { s.set_cgroup_parent("/pods"); }, "spec.cgroup_parent",
-       "not supported yet by this version"},
+      {[](auto& s) { s.set_cgroup_parent("pods"); }, "spec.cgroup_parent",
+       "must be an absolute path"},
+      {[](auto& s) { s.set_cgroup_parent("/pods/../system.slice"); }, "spec.cgroup_parent",
+       "must not contain \"..\""},
   });
   ExpectValid(
       {[](auto& s) { s.set_stop_signal("SIGRTMIN+3"); }, [](auto& s) { s.mutable_stop_grace(); }});
