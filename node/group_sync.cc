@@ -16,6 +16,11 @@
 namespace noded {
 namespace {
 
+// Beyond it one sync of the whole file system is cheaper than some milliseconds for each file.
+constexpr size_t kFewChanges = 16;
+constexpr char kHeld[] = ".syncing";
+constexpr char kSynced[] = ".synced";
+
 std::string ParentOf(const std::string& path) {
   size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
@@ -55,7 +60,7 @@ void GroupSync::Loop() {
     {
       absl::MutexLock lock(&mutex_);
       auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || !pending_.empty();
+        return stopping_ || pending_.size() > 0;
       };
       mutex_.Await(absl::Condition(&wanted));
       mutex_.AwaitWithTimeout(absl::Condition(&stopping_), interval_);
@@ -71,6 +76,16 @@ void GroupSync::Loop() {
 }
 
 GroupSync::Pending GroupSync::SyncAll(const Pending& pending) const {
+  // A name of its own first, because the file may be replaced while it is synced.
+  for (const std::string& path : pending.kept_files) Hold(path);
+  Pending failed = pending.size() > kFewChanges ? SyncFilesystem(pending) : SyncEach(pending);
+  for (const std::string& path : pending.kept_files) {
+    if (!failed.kept_files.contains(path)) NameSynced(path);
+  }
+  return failed;
+}
+
+GroupSync::Pending GroupSync::SyncEach(const Pending& pending) const {
   Pending failed;
   std::set<std::string> directories = pending.directories;
   for (const std::string& path : pending.files) {
@@ -78,7 +93,7 @@ GroupSync::Pending GroupSync::SyncAll(const Pending& pending) const {
     directories.insert(ParentOf(path));
   }
   for (const std::string& path : pending.kept_files) {
-    if (!Done(SyncKept(path))) failed.kept_files.insert(path);
+    if (!Done(SyncPath(path + kHeld, O_RDONLY))) failed.kept_files.insert(path);
     directories.insert(ParentOf(path));
     // The file's directory may be new itself.
     directories.insert(ParentOf(ParentOf(path)));
@@ -90,29 +105,27 @@ GroupSync::Pending GroupSync::SyncAll(const Pending& pending) const {
   return failed;
 }
 
+GroupSync::Pending GroupSync::SyncFilesystem(const Pending& pending) const {
+  return syncfs(root_) == 0 ? Pending() : pending;
+}
+
 absl::Status GroupSync::SyncPath(const std::string& path, int flags) const {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(root_, path, flags));
   if (fsync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("sync \"", path, "\""));
   return absl::OkStatus();
 }
 
-absl::Status GroupSync::SyncKept(const std::string& path) const {
-  // A name of its own first, because the file may be replaced while it is synced.
-  const std::string held = path + ".syncing";
-  const std::string synced = path + ".synced";
+void GroupSync::Hold(const std::string& path) const {
+  const std::string held = path + kHeld;
   unlinkat(root_, held.c_str(), 0);  // of an attempt that failed
-  if (linkat(root_, path.c_str(), root_, held.c_str(), 0) != 0) {
-    absl::StatusCode code =
-        errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kInternal;
-    return StatusWithErrno(code, errno, absl::StrCat("link \"", held, "\""));
-  }
-  RETURN_IF_ERROR(SyncPath(held, O_RDONLY));
-  if (renameat(root_, held.c_str(), root_, synced.c_str()) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("rename to \"", synced, "\""));
-  }
+  linkat(root_, path.c_str(), root_, held.c_str(), 0);
+}
+
+void GroupSync::NameSynced(const std::string& path) const {
+  const std::string held = path + kHeld;
+  renameat(root_, held.c_str(), root_, (path + kSynced).c_str());
   // When both are names of one file already, rename(2) does nothing, and says OK.
   unlinkat(root_, held.c_str(), 0);
-  return absl::OkStatus();
 }
 
 }  // namespace noded

@@ -36,13 +36,16 @@ class GroupSync {
     std::set<std::string> files;
     std::set<std::string> kept_files;
     std::set<std::string> directories;
-    bool empty() const { return files.empty() && kept_files.empty() && directories.empty(); }
+    size_t size() const { return files.size() + kept_files.size() + directories.size(); }
   };
   void Loop();
   // What could not be synced, to be tried again.
   Pending SyncAll(const Pending& pending) const;
+  Pending SyncEach(const Pending& pending) const;
+  Pending SyncFilesystem(const Pending& pending) const;
   absl::Status SyncPath(const std::string& path, int flags) const;
-  absl::Status SyncKept(const std::string& path) const;
+  void Hold(const std::string& path) const;
+  void NameSynced(const std::string& path) const;
 
   const int root_;
   const absl::Duration interval_;

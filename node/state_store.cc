@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -59,6 +60,27 @@ absl::StatusOr<UniqueFd> TakeLock(int root, const std::string& root_path) {
   RETURN_IF_ERROR(
       Annotate(WriteAll(fd.get(), absl::StrCat(getpid(), "\n")), "write pid into lock"));
   return fd;
+}
+
+// As ReplaceFileAt, but by exchange: ext4 begins to write a file out when it is renamed over
+// another (auto_da_alloc), which costs 70 us, and 8 ms one time in a hundred, instead of 10. What
+// it is for, power loss, is GroupSync's care here.
+absl::Status ReplaceRecord(int dir, const std::string& path, const std::string& content) {
+  const std::string temporary = path + ".tmp";
+  ASSIGN_OR_RETURN(UniqueFd fd,
+                   OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  // The new version, or the one before.
+  auto remove = absl::MakeCleanup([&] { unlinkat(dir, temporary.c_str(), 0); });
+  RETURN_IF_ERROR(Annotate(WriteAll(fd.get(), content), absl::StrCat("write \"", temporary, "\"")));
+  if (renameat2(dir, temporary.c_str(), dir, path.c_str(), RENAME_EXCHANGE) == 0) {
+    return absl::OkStatus();
+  }
+  // The first version, or a file system that cannot exchange.
+  if (renameat(dir, temporary.c_str(), dir, path.c_str()) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("rename to \"", path, "\""));
+  }
+  std::move(remove).Cancel();
+  return absl::OkStatus();
 }
 
 bool IsDirectory(int dir, const std::string& name) {
@@ -227,12 +249,12 @@ absl::Status DiskStore::Save(const ContainerRecord& record) {
         absl::StrCat(what, ": record is larger than ", kMaxRecordBytes, " bytes"));
   }
   const std::string file = absl::StrCat(id, "/", kRecordFile);
-  absl::Status saved = ReplaceFileAt(containers_.get(), file, *json);
+  absl::Status saved = ReplaceRecord(containers_.get(), file, *json);
   if (absl::IsNotFound(saved)) {
     if (mkdirat(containers_.get(), id.c_str(), 0700) != 0) {
       return ErrnoStatus(errno, absl::StrCat(what, ": make directory"));
     }
-    saved = ReplaceFileAt(containers_.get(), file, *json);
+    saved = ReplaceRecord(containers_.get(), file, *json);
     // Nothing was there before, so nothing is left.
     if (!saved.ok()) unlinkat(containers_.get(), id.c_str(), AT_REMOVEDIR);
   }
