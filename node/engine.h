@@ -24,6 +24,9 @@ struct EngineOptions {
   std::string cgroup_driver = "auto";  // auto, v1, v2
   std::string version;
   absl::Duration start_timeout = absl::Seconds(60);  // for one launch or exec to reach exec
+  // Told, a line at a time and on any thread, what happened that no caller is told: a supervisor
+  // was lost, something was left behind. May be empty.
+  std::function<void(const std::string& line)> report;
 };
 
 // Thread-safe. Nothing here blocks the caller but for memory. A callback is called exactly once, on

@@ -41,6 +41,9 @@ class ShimClient {
                     absl::Duration timeout, Answered answered) = 0;
 };
 
+// Name of a supervisor's socket in the directory of sockets: "<id>.sock".
+std::string ShimSocketName(const std::string& id);
+
 // posix_spawns `shim_path` for a container with a listening socket <state-dir>/shims/<id>.sock and
 // the container's directory; nothing else of noded's is inherited, signals are reset.
 struct SpawnedShim {

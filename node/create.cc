@@ -1,0 +1,236 @@
+// RunContainer and CreateContainer.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/time_util.h>
+#include <openssl/evp.h>
+
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "node/answer.h"
+#include "node/base/status.h"
+#include "node/engine_impl.h"
+#include "node/host.h"
+#include "node/launch_inputs.h"
+#include "node/random_id.h"
+#include "node/root_files.h"
+
+namespace noded {
+
+using google::protobuf::util::TimeUtil;
+using node::v1::Container;
+using node::v1::ContainerSpec;
+
+struct EngineImpl::Creation {
+  ContainerSpec spec;
+  std::string request_id;
+  bool run = false;    // start it too
+  std::string digest;  // of what is asked for
+};
+
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr size_t kMaxRequestIdBytes = 128;
+
+// Which RPC it was belongs to the digest, because a repeat of a Create must not be answered with a
+// Run's running container.
+std::string DigestOf(const ContainerSpec& spec, bool run) {
+  std::string bytes = run ? "run\n" : "create\n";
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    // Or the order of map entries would make two equal requests differ.
+    coded.SetSerializationDeterministic(true);
+    spec.SerializeToCodedStream(&coded);
+  }
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+}
+
+std::string DefaultName(const std::string& id) { return absl::StrCat("c-", ShortId(id)); }
+
+bool IsStarted(const Container& container) {
+  switch (container.state()) {
+    case node::v1::CONTAINER_STATE_CREATING:
+    case node::v1::CONTAINER_STATE_CREATED:
+    case node::v1::CONTAINER_STATE_STARTING:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool IsCreated(const Container& container) {
+  return container.state() != node::v1::CONTAINER_STATE_CREATING;
+}
+
+absl::Status CheckRequest(const ContainerSpec& spec, const std::string& request_id) {
+  if (request_id.size() > kMaxRequestIdBytes) {
+    return InvalidField("request_id", absl::StrCat("must be at most ", kMaxRequestIdBytes,
+                                                   " bytes, not ", request_id.size()));
+  }
+  return launch::ValidateSpec(spec);
+}
+
+// A failure that tells of a concurrent call with the same request_id, not of the name.
+bool IsTakenRequest(const absl::Status& status) {
+  return absl::IsAlreadyExists(status) && ReasonOf(status) != reason::kNameInUse;
+}
+
+struct DryRun {
+  Container container;
+  std::string plan_json;
+};
+
+absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& spec) {
+  RETURN_IF_ERROR(CheckHostPaths(spec));
+  DryRun result;
+  ASSIGN_OR_RETURN(std::string id, RandomId());
+  result.container.set_id(id);
+  result.container.set_name(spec.name().empty() ? DefaultName(id) : spec.name());
+  *result.container.mutable_spec() = spec;
+  ASSIGN_OR_RETURN(LaunchInputs inputs, ResolveLaunchInputs(engine, spec, id));
+  ASSIGN_OR_RETURN(node::shim::v1::LaunchPlan plan, launch::CompileLaunchPlan(spec, inputs.inputs));
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  auto printed = google::protobuf::util::MessageToJsonString(plan, &result.plan_json, options);
+  if (!printed.ok()) {
+    return absl::InternalError(absl::StrCat("print launch plan: ", printed.ToString()));
+  }
+  return result;
+}
+
+// Both RPCs in one: they differ in what is done after the creation.
+template <typename Request, typename Response>
+void Answer(EngineImpl* engine, Request request, bool run,
+            std::function<void(absl::StatusOr<Response>)> done) {
+  auto answer = AnswerOnce<Response>(std::move(done));
+  if (absl::Status valid = CheckRequest(request.spec(), request.request_id()); !valid.ok()) {
+    return answer(valid);
+  }
+  absl::Status submitted = engine->Submit([engine, request = std::move(request), run, answer] {
+    if (request.dry_run()) {
+      absl::StatusOr<DryRun> dry = CompileOnly(engine, request.spec());
+      if (!dry.ok()) return answer(dry.status());
+      Response response;
+      *response.mutable_container() = std::move(dry->container);
+      response.set_launch_plan_json(std::move(dry->plan_json));
+      return answer(std::move(response));
+    }
+    auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
+        request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
+    engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
+      if (!container.ok()) return answer(container.status());
+      Response response;
+      *response.mutable_container() = *std::move(container);
+      answer(std::move(response));
+    });
+  });
+  if (!submitted.ok()) answer(submitted);
+}
+
+}  // namespace
+
+void EngineImpl::RunContainer(node::v1::RunContainerRequest request,
+                              Done<node::v1::RunContainerResponse> done) {
+  Answer(this, std::move(request), true, std::move(done));
+}
+
+void EngineImpl::CreateContainer(node::v1::CreateContainerRequest request,
+                                 Done<node::v1::CreateContainerResponse> done) {
+  Answer(this, std::move(request), false, std::move(done));
+}
+
+// On the pool. A repeat of a request that failed begins anew, because nothing is left of the first;
+// one that comes while the first is under way waits for it.
+void EngineImpl::Create(std::shared_ptr<Creation> creation, ContainerDone done) {
+  auto known = registry_->FindRequest(creation->request_id, creation->digest);
+  if (!known.ok()) return done(known.status());
+  if (known->has_value()) return FollowFirst(std::move(creation), **known, std::move(done));
+
+  if (absl::Status paths = CheckHostPaths(creation->spec); !paths.ok()) return done(paths);
+  absl::StatusOr<std::string> id = RandomId();
+  if (!id.ok()) return done(id.status());
+  // In the queue from the very beginning: whoever finds the record early waits behind this.
+  std::shared_ptr<Runtime> runtime = RuntimeOf(*id);
+  runtime->operations->RunAlways([=, this](Finished finished) {
+    CreateInQueue(creation, runtime, [done, finished](absl::StatusOr<Container> container) {
+      done(std::move(container));
+      finished();
+    });
+  });
+}
+
+void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container& first,
+                             ContainerDone done) {
+  Fits fits = creation->run ? IsStarted : IsCreated;
+  if (fits(first)) return done(first);
+  // Longer than the first can take, so that it is the first's failure that is told.
+  absl::Duration bound = 2 * options_.start_timeout;
+  AwaitState(first.id(), fits, bound, [=, this](absl::StatusOr<Snapshot> settled) {
+    if (settled.ok()) return done((*settled)->container());
+    if (!absl::IsNotFound(settled.status())) return done(settled.status());
+    // Gone: it failed, or it ran and was removed meanwhile, which its request_id tells.
+    absl::Status submitted = Submit([=, this] { Create(creation, done); });
+    if (!submitted.ok()) done(submitted);
+  });
+}
+
+void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
+                               ContainerDone done) {
+  absl::Status reserved = Reserve(*creation, runtime->id);
+  if (!reserved.ok()) {
+    DropRuntime(runtime->id);
+    // Another call with this request_id was a moment faster: follow that.
+    if (IsTakenRequest(reserved)) return Create(std::move(creation), std::move(done));
+    return done(reserved);
+  }
+  absl::StatusOr<Container> created = MakeFiles(creation->spec, runtime->id);
+  if (!created.ok()) {
+    Discard(runtime);
+    return done(Annotate(created.status(), "create container"));
+  }
+  if (!creation->run) return done(std::move(created));
+  StartInQueue(runtime, [this, runtime, done](absl::StatusOr<Container> started) {
+    if (!started.ok()) Discard(runtime);
+    done(std::move(started));
+  });
+}
+
+absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id) {
+  ContainerRecord record;
+  record.set_schema_version(kSchemaVersion);
+  record.set_request_id(creation.request_id);
+  record.set_request_digest(creation.digest);
+  record.set_discard_unless_started(creation.run);
+  Container& container = *record.mutable_container();
+  container.set_id(id);
+  container.set_name(creation.spec.name().empty() ? DefaultName(id) : creation.spec.name());
+  *container.mutable_spec() = creation.spec;
+  container.set_state(node::v1::CONTAINER_STATE_CREATING);
+  *container.mutable_create_time() = TimeUtil::GetCurrentTime();
+  container.set_cgroup_path(absl::StrCat(CgroupParentOf(creation.spec), "/", id));
+  container.set_log_directory(RootFiles(store_->ContainerDirectory(id)).log);
+  return registry_->Insert(std::move(record)).status();
+}
+
+absl::StatusOr<Container> EngineImpl::MakeFiles(const ContainerSpec& spec, const std::string& id) {
+  RETURN_IF_ERROR(MakeBindSources(spec));
+  RETURN_IF_ERROR(MakeRootFiles(RootFiles(store_->ContainerDirectory(id)), spec,
+                                HostnameInside(this, spec, id), SharedEtcOf(this, spec)));
+  ASSIGN_OR_RETURN(
+      Snapshot created,
+      registry_->Change(id, node::v1::CONTAINER_EVENT_TYPE_UPDATED, [](ContainerRecord& record) {
+        record.mutable_container()->set_state(node::v1::CONTAINER_STATE_CREATED);
+        return absl::OkStatus();
+      }));
+  return created->container();
+}
+
+}  // namespace noded

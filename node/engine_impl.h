@@ -1,0 +1,238 @@
+// The engine behind node/engine.h: what its use cases share. Each use case is one source file of
+// this room (create.cc, start.cc, supervisor.cc, exit.cc, stop.cc, remove.cc, exec.cc, attach.cc,
+// stats.cc, top.cc, info.cc, recovery.cc).
+//
+// Threads: calls come on any thread and are put on the pool; supervisors, timers and pipes are
+// heard on the loop, whose callbacks hand on what blocks. What changes one container runs on its
+// operation queue. Lifetime: closures hold a bare `this`, because the destructor stops the pool,
+// then the loop, before anything else of the engine goes.
+#ifndef NODE_ENGINE_IMPL_H_
+#define NODE_ENGINE_IMPL_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "cgroup/driver.h"
+#include "node/base/unique_fd.h"
+#include "node/engine.h"
+#include "node/event_loop.h"
+#include "node/launch/plan.h"
+#include "node/log_reader.h"
+#include "node/registry.h"
+#include "node/runtime.h"
+#include "node/shim_client.h"
+#include "node/state_store.h"
+#include "node/worker_pool.h"
+
+namespace noded {
+
+class EngineImpl final : public Engine {
+ public:
+  using Finished = OperationQueue::Finished;
+  using ContainerDone = Done<node::v1::Container>;
+
+  explicit EngineImpl(EngineOptions options) : options_(std::move(options)) {}
+  ~EngineImpl() override;
+  absl::Status Open();
+
+  void RunContainer(node::v1::RunContainerRequest request,
+                    Done<node::v1::RunContainerResponse> done) override;
+  void CreateContainer(node::v1::CreateContainerRequest request,
+                       Done<node::v1::CreateContainerResponse> done) override;
+  void Start(node::v1::StartRequest request, Done<node::v1::StartResponse> done) override;
+  void Stop(node::v1::StopRequest request, Done<node::v1::StopResponse> done) override;
+  void Kill(node::v1::KillRequest request, Done<node::v1::KillResponse> done) override;
+  void Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveResponse> done) override;
+  std::function<void()> Wait(node::v1::WaitRequest request,
+                             Done<node::v1::WaitResponse> done) override;
+  void Top(node::v1::TopRequest request, Done<node::v1::TopResponse> done) override;
+  absl::StatusOr<node::v1::GetResponse> Get(const node::v1::GetRequest& request) override;
+  absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) override;
+  node::v1::GetInfoResponse GetInfo() override;
+  std::shared_ptr<ExecStream> Exec() override;
+  std::shared_ptr<AttachStream> Attach() override;
+  absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>> Logs(
+      const node::v1::LogsRequest& request) override;
+  absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::StatsResponse>>> Stats(
+      const node::v1::StatsRequest& request) override;
+  absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
+      const node::v1::WatchRequest& request) override;
+
+  // ---- What the use cases share ----
+
+  const EngineOptions& options() const { return options_; }
+  const std::string& boot_id() const { return boot_id_; }
+  const launch::HostFacts& host() const { return host_; }
+  EventLoop* loop() { return loop_.get(); }
+  Registry* registry() { return registry_.get(); }
+  StateStore* store() { return store_.get(); }
+
+  // On the pool. RESOURCE_EXHAUSTED when it is full, UNAVAILABLE once the engine is being
+  // destroyed.
+  absl::Status Submit(std::function<void()> work);
+  // As Submit, tried again until there is room: for what has happened already.
+  void SubmitAlways(std::function<void()> work);
+  // The engine is being destroyed.
+  bool closing();
+  // For a person to read.
+  void Report(const std::string& line);
+
+  std::shared_ptr<Runtime> RuntimeOf(const std::string& id);
+  void DropRuntime(const std::string& id);
+  // The driver for a spec's cgroup parent, opened when first wanted.
+  absl::StatusOr<cgroup::Driver*> DriverFor(const std::string& parent);
+  // Below which the spec's group is made.
+  std::string CgroupParentOf(const node::v1::ContainerSpec& spec) const;
+
+  // Calls back once, on any thread: with the first snapshot for which `fits`, NOT_FOUND when the
+  // container is gone, or DEADLINE_EXCEEDED. `fits` must be quick. The returned function gives up:
+  // CANCELLED.
+  using Fits = std::function<bool(const node::v1::Container&)>;
+  std::function<void()> AwaitState(const std::string& id, Fits fits, absl::Duration timeout,
+                                   std::function<void(absl::StatusOr<Snapshot>)> done);
+  // Calls back once, on the loop's thread, when the process has ended (true) or after `timeout`.
+  void AwaitEnd(std::shared_ptr<const Pidfd> process, absl::Duration timeout,
+                std::function<void(bool ended)> done);
+
+  // ---- create.cc ----
+  struct Creation;
+  void Create(std::shared_ptr<Creation> creation, ContainerDone done);
+
+  // ---- start.cc ----
+  // In the container's queue, which must be held until `done` was called.
+  void StartInQueue(std::shared_ptr<Runtime> runtime, ContainerDone done);
+  // Starts a supervisor and sees to it that it is reaped.
+  absl::Status Spawn(const std::shared_ptr<Runtime>& runtime);
+  // To the supervisor that listens for this container: UNAVAILABLE when there is none.
+  absl::Status Connect(const std::shared_ptr<Runtime>& runtime);
+  // Removes what the supervisor of an earlier run left.
+  absl::Status ForgetRun(const std::shared_ptr<Runtime>& runtime);
+  // After a Start; a failed RunContainer leaves nothing to record in.
+  void RecordStartFailed(const std::shared_ptr<Runtime>& runtime, const absl::Status& why);
+
+  // ---- exit.cc ----
+  // In the container's queue.
+  void HandleExited(const std::shared_ptr<Runtime>& runtime,
+                    const node::shim::v1::ExitRecord& exit);
+  // The connection of this number has ended.
+  void HandleLost(std::shared_ptr<Runtime> runtime, uint64_t connection, Finished finished);
+  void RecordExit(const std::shared_ptr<Runtime>& runtime, const node::shim::v1::ExitRecord& exit,
+                  const std::string& error);
+  absl::StatusOr<node::shim::v1::ExitRecord> ReadExitFile(const std::string& id);
+  // Waits so long for the end of the supervisor, whose container does not run any more, then kills
+  // it; removes its socket.
+  void RetireSupervisor(const std::shared_ptr<Runtime>& runtime, absl::Duration grace);
+  void EndWithoutSupervisor(std::shared_ptr<Runtime> runtime, std::shared_ptr<const Pidfd> init,
+                            Finished finished);
+  // Kills what is left in the group and removes it; what will not die yet is tried again later.
+  void ReleaseGroup(std::shared_ptr<SharedGroup> group, const std::string& id);
+  void RetryRelease(std::shared_ptr<SharedGroup> group, absl::Duration pause);
+
+  // ---- stop.cc ----
+  // Marks that what comes is wanted, before it is done, so that no crash in between calls it else.
+  absl::Status RecordStopRequested(const std::string& id);
+  // To the main process.
+  void SignalInit(const std::shared_ptr<Runtime>& runtime, int signal,
+                  std::function<void(absl::Status)> done);
+  // SIGKILL to the whole container.
+  absl::Status KillAll(const std::shared_ptr<Runtime>& runtime);
+  // As KillAll, then waits for the end, bounded: DEADLINE_EXCEEDED names the tasks that will not
+  // die.
+  void KillAndAwait(std::shared_ptr<Runtime> runtime,
+                    std::function<void(absl::StatusOr<Snapshot>)> done);
+
+  // ---- remove.cc ----
+  // In the container's queue. FAILED_PRECONDITION when it runs.
+  absl::Status RemoveInQueue(const std::shared_ptr<Runtime>& runtime);
+  // A creation that failed: nothing is left, not even its request_id.
+  void Discard(const std::shared_ptr<Runtime>& runtime);
+
+  // ---- exec.cc ----
+  // On the pool; the session is told what came of it.
+  void BeginExec(std::shared_ptr<ExecSession> session, node::v1::ExecStart start);
+  void SignalExec(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id, int signal);
+  void ResizeExec(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id,
+                  const node::v1::TerminalSize& size);
+  // SIGTERM, and SIGKILL a little later.
+  void EndExec(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id);
+  void FinishExec(const std::shared_ptr<ExecSession>& session,
+                  const std::shared_ptr<Runtime>& runtime, const std::string& exec_id,
+                  absl::Status started);
+  void HandleExecExited(const std::shared_ptr<Runtime>& runtime,
+                        const node::shim::v1::ExecState& state);
+  // Every exec of a container whose supervisor is gone.
+  void AbandonExecs(const std::shared_ptr<Runtime>& runtime);
+
+  // ---- attach.cc ----
+  void BeginAttach(std::shared_ptr<AttachSession> session, node::v1::AttachStart start);
+  void AttachInQueue(std::shared_ptr<AttachSession> session, std::shared_ptr<Runtime> runtime,
+                     const node::v1::AttachStart& start, Finished finished);
+  void ResizeContainer(const std::shared_ptr<Runtime>& runtime, const node::v1::TerminalSize& size);
+
+  // ---- stats.cc ----
+  absl::StatusOr<node::v1::StatsSample> Sample(const Snapshot& snapshot);
+
+ private:
+  absl::Status OpenDirectories();
+  absl::Status OpenRegistry();
+  void ReapStrangers();
+  void ScheduleReaping();
+
+  // ---- create.cc ----
+  void FollowFirst(std::shared_ptr<Creation> creation, const node::v1::Container& first,
+                   ContainerDone done);
+  void CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
+                     ContainerDone done);
+  absl::Status Reserve(const Creation& creation, const std::string& id);
+  absl::StatusOr<node::v1::Container> MakeFiles(const node::v1::ContainerSpec& spec,
+                                                const std::string& id);
+
+  // ---- recovery.cc ----
+  void RecoverAll();
+  void Recover(std::shared_ptr<Runtime> runtime, Finished finished);
+  void Adopt(std::shared_ptr<Runtime> runtime, Finished finished);
+  void Adopted(const std::shared_ptr<Runtime>& runtime, const node::shim::v1::State& state);
+  void RecordAdopted(const std::shared_ptr<Runtime>& runtime,
+                     const node::shim::v1::RunningRecord& running,
+                     const node::shim::v1::State& state);
+  void NotAdopted(std::shared_ptr<Runtime> runtime, Finished finished);
+  void NeverStarted(const std::shared_ptr<Runtime>& runtime, const Snapshot& snapshot);
+  void FinishExit(const std::shared_ptr<Runtime>& runtime, const Snapshot& snapshot);
+  void RecordHostRestarted(const std::shared_ptr<Runtime>& runtime);
+  void RemoveOrphanSupervisor(const std::string& id);
+  void RemoveOrphans();
+
+  // Written by Open, then only read.
+  EngineOptions options_;
+  launch::HostFacts host_;
+  std::string boot_id_;
+  UniqueFd sockets_dir_;
+
+  std::unique_ptr<StateStore> store_;
+  absl::Mutex drivers_mutex_;
+  std::map<std::string, std::unique_ptr<cgroup::Driver>> drivers_ ABSL_GUARDED_BY(drivers_mutex_);
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<LogService> logs_;
+
+  absl::Mutex closing_mutex_;
+  bool closing_ ABSL_GUARDED_BY(closing_mutex_) = false;
+
+  absl::Mutex runtimes_mutex_;
+  std::map<std::string, std::shared_ptr<Runtime>> runtimes_ ABSL_GUARDED_BY(runtimes_mutex_);
+
+  // Held while a supervisor is started, so that ReapStrangers does not take it for a stranger.
+  absl::Mutex children_mutex_;
+  std::set<pid_t> children_ ABSL_GUARDED_BY(children_mutex_);
+};
+
+}  // namespace noded
+
+#endif  // NODE_ENGINE_IMPL_H_

@@ -1,0 +1,175 @@
+#include "node/host.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "node/base/file.h"
+#include "node/base/status.h"
+
+namespace noded {
+namespace {
+
+using node::v1::ContainerSpec;
+
+constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
+
+absl::StatusOr<uint64_t> ReadPermittedCapabilities() {
+  ASSIGN_OR_RETURN(std::string status, ReadFileAt(AT_FDCWD, "/proc/self/status"));
+  for (absl::string_view line : absl::StrSplit(status, '\n')) {
+    uint64_t mask = 0;
+    if (absl::ConsumePrefix(&line, "CapPrm:") &&
+        absl::SimpleHexAtoi(absl::StripAsciiWhitespace(line), &mask)) {
+      return mask;
+    }
+  }
+  return absl::InternalError("read \"/proc/self/status\": no CapPrm in it");
+}
+
+// Options of the superblock that name the hierarchy: "rw,cpu,cpuacct" → "cpu,cpuacct".
+std::string HierarchyOptions(absl::string_view super_options) {
+  std::vector<absl::string_view> kept;
+  for (absl::string_view option : absl::StrSplit(super_options, ',')) {
+    static const std::set<absl::string_view> kOthers = {
+        "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"};
+    if (kOthers.count(option) != 0 || absl::StartsWith(option, "release_agent=")) continue;
+    // A named hierarchy has no controllers, and mounting it must say so.
+    if (absl::StartsWith(option, "name=")) kept.push_back("none");
+    kept.push_back(option);
+  }
+  return absl::StrJoin(kept, ",");
+}
+
+bool IsDirectory(const struct stat& info) { return S_ISDIR(info.st_mode); }
+
+void CheckRoot(const ContainerSpec& spec, Violations& violations) {
+  if (!spec.root().has_host_directory()) return;
+  constexpr char kField[] = "spec.root.host_directory";
+  const std::string& path = spec.root().host_directory();
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) {
+    violations.Add(kField, absl::StrCat("\"", path, "\": ", ErrnoText(errno)));
+  } else if (!IsDirectory(info)) {
+    violations.Add(kField, absl::StrCat("\"", path, "\" is not a directory"));
+  }
+}
+
+void CheckBindSources(const ContainerSpec& spec, Violations& violations) {
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    if (!spec.mounts(i).has_bind()) continue;
+    const node::v1::BindMount& bind = spec.mounts(i).bind();
+    struct stat info;
+    // A dangling symlink is a missing source too: what it points to is what would be mounted.
+    if (stat(bind.source().c_str(), &info) == 0) continue;
+    if (bind.create_source() && errno == ENOENT) continue;
+    violations.Add(absl::StrCat("spec.mounts[", i, "].bind.source"),
+                   absl::StrCat("\"", bind.source(), "\": ", ErrnoText(errno)));
+  }
+}
+
+absl::StatusOr<launch::ResolvedDevice> ResolveDevice(const node::v1::Device& device,
+                                                     const std::string& field) {
+  struct stat info;
+  if (stat(device.host_path().c_str(), &info) != 0) {
+    return InvalidField(field, absl::StrCat("\"", device.host_path(), "\": ", ErrnoText(errno)));
+  }
+  if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
+    return InvalidField(field, absl::StrCat("\"", device.host_path(), "\" is not a device"));
+  }
+  launch::ResolvedDevice resolved;
+  resolved.host_path = device.host_path();
+  resolved.container_path =
+      device.container_path().empty() ? device.host_path() : device.container_path();
+  resolved.mode = info.st_mode;
+  resolved.major = major(info.st_rdev);
+  resolved.minor = minor(info.st_rdev);
+  resolved.uid = info.st_uid;
+  resolved.gid = info.st_gid;
+  resolved.permissions = device.permissions().empty() ? "rwm" : device.permissions();
+  return resolved;
+}
+
+std::string DeviceField(int index) { return absl::StrCat("spec.devices[", index, "].host_path"); }
+
+}  // namespace
+
+std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo) {
+  std::vector<launch::CgroupMount> mounts;
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n', absl::SkipEmpty())) {
+    // "… <mount point> <options> [fields…] - <type> <source> <super options>" (proc(5))
+    std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
+    if (halves.size() != 2) continue;
+    std::vector<absl::string_view> left = absl::StrSplit(halves[0], ' ');
+    std::vector<absl::string_view> right = absl::StrSplit(halves[1], ' ');
+    if (left.size() < 5 || right.size() < 3) continue;
+    bool v1 = right[0] == "cgroup";
+    if (!v1 && right[0] != "cgroup2") continue;
+    // Elsewhere it is somebody's second view of what is shown there already.
+    if (left[4] != kCgroupRoot && !absl::StartsWith(left[4], absl::StrCat(kCgroupRoot, "/"))) {
+      continue;
+    }
+    mounts.push_back({std::string(right[0]), std::string(left[4]),
+                      v1 ? HierarchyOptions(right[2]) : std::string()});
+  }
+  return mounts;
+}
+
+absl::StatusOr<launch::HostFacts> ReadHostFacts() {
+  launch::HostFacts facts;
+  ASSIGN_OR_RETURN(std::string mountinfo, ReadFileAt(AT_FDCWD, "/proc/self/mountinfo"));
+  facts.cgroup_mounts = ParseCgroupMounts(mountinfo);
+  ASSIGN_OR_RETURN(facts.own_capabilities, ReadPermittedCapabilities());
+  ASSIGN_OR_RETURN(std::string last, ReadFileAt(AT_FDCWD, "/proc/sys/kernel/cap_last_cap"));
+  if (!absl::SimpleAtoi(last, &facts.last_capability)) {
+    return absl::InternalError("read \"/proc/sys/kernel/cap_last_cap\": not a number");
+  }
+  return facts;
+}
+
+absl::StatusOr<std::string> ReadBootId() {
+  ASSIGN_OR_RETURN(std::string id, ReadFileAt(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
+  absl::StripAsciiWhitespace(&id);
+  return id;
+}
+
+absl::Status CheckHostPaths(const ContainerSpec& spec) {
+  Violations violations;
+  CheckRoot(spec, violations);
+  CheckBindSources(spec, violations);
+  for (int i = 0; i < spec.devices_size(); ++i) {
+    absl::Status device = ResolveDevice(spec.devices(i), DeviceField(i)).status();
+    for (const FieldViolation& one : FieldViolationsOf(device)) {
+      violations.Add(one.field, one.description);
+    }
+  }
+  return violations.ToStatus();
+}
+
+absl::Status MakeBindSources(const ContainerSpec& spec) {
+  for (const node::v1::Mount& mount : spec.mounts()) {
+    if (!mount.has_bind() || !mount.bind().create_source()) continue;
+    struct stat info;
+    if (stat(mount.bind().source().c_str(), &info) == 0) continue;
+    RETURN_IF_ERROR(MakeDirs(mount.bind().source()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<launch::ResolvedDevice>> ResolveDevices(const ContainerSpec& spec) {
+  std::vector<launch::ResolvedDevice> devices;
+  for (int i = 0; i < spec.devices_size(); ++i) {
+    ASSIGN_OR_RETURN(launch::ResolvedDevice device, ResolveDevice(spec.devices(i), DeviceField(i)));
+    devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+}  // namespace noded

@@ -1,0 +1,35 @@
+// What the engine must know of the machine and its user's host paths. Reads only, but for
+// MakeBindSources. May block as long as the file systems of these paths do.
+#ifndef NODE_HOST_H_
+#define NODE_HOST_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "node/launch/plan.h"
+#include "node/v1/container.pb.h"
+
+namespace noded {
+
+// Facts that stay the same until the next boot.
+absl::StatusOr<launch::HostFacts> ReadHostFacts();
+// A new one each boot (random(4)).
+absl::StatusOr<std::string> ReadBootId();
+
+// One mount of /proc/PID/mountinfo that shows a cgroup hierarchy; pure, for the parser's tests.
+std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo);
+
+// The root directory, the sources of bind mounts and the devices must be there. INVALID_ARGUMENT
+// names every field that is not so.
+absl::Status CheckHostPaths(const node::v1::ContainerSpec& spec);
+// Makes what create_source asks for.
+absl::Status MakeBindSources(const node::v1::ContainerSpec& spec);
+// INVALID_ARGUMENT when one is no device any more.
+absl::StatusOr<std::vector<launch::ResolvedDevice>> ResolveDevices(
+    const node::v1::ContainerSpec& spec);
+
+}  // namespace noded
+
+#endif  // NODE_HOST_H_

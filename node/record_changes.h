@@ -1,0 +1,39 @@
+// What the steps of a life change in a record. Pure; thread-safe.
+#ifndef NODE_RECORD_CHANGES_H_
+#define NODE_RECORD_CHANGES_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "node/shim/v1/plan.pb.h"
+#include "node/shim/v1/shim.pb.h"
+#include "node/state/v1/record.pb.h"
+#include "node/v1/container.pb.h"
+
+namespace noded {
+
+// FAILED_PRECONDITION: "container web-1 is running".
+absl::Status WrongState(const node::v1::Container& container);
+// NOT_FOUND: it was removed while the operation waited for its turn.
+absl::Status ContainerGone();
+// UNAVAILABLE: the supervisor has ended.
+absl::Status SupervisorLost();
+// There is a process, or may be one that we know too little of.
+bool MayHaveProcess(const node::v1::Container& container);
+
+void MarkStarting(node::state::v1::ContainerRecord& record);
+void MarkRunning(node::state::v1::ContainerRecord& record,
+                 const node::shim::v1::RunningRecord& launched, const std::string& boot_id);
+void MarkStartFailed(node::state::v1::ContainerRecord& record, const std::string& why);
+// `error`: what went wrong besides, empty when nothing did.
+void MarkExited(node::state::v1::ContainerRecord& record, const node::shim::v1::ExitRecord& exit,
+                bool oom_killed, const std::string& error);
+void MarkExecStarted(node::state::v1::ContainerRecord& record, const std::string& exec_id);
+void MarkExecEnded(node::state::v1::ContainerRecord& record, const std::string& exec_id);
+
+// An end that nobody has seen.
+node::shim::v1::ExitRecord UnknownExit(int64_t pid);
+
+}  // namespace noded
+
+#endif  // NODE_RECORD_CHANGES_H_
