@@ -22,6 +22,7 @@
 #include "node/launch/capabilities.h"
 #include "node/launch/plan.h"
 #include "node/launch/quote.h"
+#include "node/launch/seccomp_cache.h"
 #include "node/launch/seccomp_profile.h"
 
 namespace noded::launch {
@@ -196,10 +197,8 @@ absl::StatusOr<std::string> Export(void* filter) {
   return ReadHeld(file.get());
 }
 
-}  // namespace
-
-absl::StatusOr<SeccompFilter> CompileSeccompFilter(const std::string& json, uint64_t capabilities,
-                                                   const std::string& field) {
+absl::StatusOr<SeccompFilter> CompileAnew(const std::string& json, uint64_t capabilities,
+                                          const std::string& field) {
   ASSIGN_OR_RETURN(SeccompProfile profile, ParseSeccompProfile(json, field));
   Filter filter(seccomp_init(profile.default_action));
   if (filter == nullptr) return InvalidField(field, "defaultAction: this machine does not know it");
@@ -217,6 +216,17 @@ absl::StatusOr<SeccompFilter> CompileSeccompFilter(const std::string& json, uint
                                             " instructions; the kernel takes ", kMaxInstructions));
   }
   return SeccompFilter{.program = std::move(program), .flags = profile.flags};
+}
+
+}  // namespace
+
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(const std::string& json, uint64_t capabilities,
+                                                   const std::string& field) {
+  static SeccompCache& cache = *new SeccompCache;  // as long as the process
+  if (std::optional<SeccompFilter> known = cache.Find(json, capabilities)) return *known;
+  ASSIGN_OR_RETURN(SeccompFilter filter, CompileAnew(json, capabilities, field));
+  cache.Keep(json, capabilities, filter);
+  return filter;
 }
 
 absl::StatusOr<std::string> CompileSeccomp(const std::string& json, uint64_t capabilities,

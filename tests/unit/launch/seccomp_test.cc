@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "node/base/status.h"
 #include "node/launch/plan.h"
+#include "node/launch/seccomp_cache.h"
 
 namespace noded::launch {
 namespace {
@@ -313,6 +314,27 @@ TEST(Seccomp, Flags) {
   EXPECT_EQ(flags("[]"), 0u);
   EXPECT_EQ(flags(R"(["SECCOMP_FILTER_FLAG_TSYNC"])"), 0u);
   EXPECT_EQ(flags(R"(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"])"), 6u);
+}
+
+TEST(SeccompCache, TellsProfilesAndCapabilitiesApartAndForgetsTheOldest) {
+  SeccompCache cache;
+  EXPECT_EQ(cache.Find("a", 1), std::nullopt);
+  cache.Keep("a", 1, {.program = "a1"});
+  cache.Keep("a", 2, {.program = "a2", .flags = 2});
+  EXPECT_EQ(cache.Find("a", 1)->program, "a1");
+  EXPECT_EQ(cache.Find("a", 2)->program, "a2");
+  EXPECT_EQ(cache.Find("a", 2)->flags, 2u);
+  EXPECT_EQ(cache.Find("b", 1), std::nullopt);
+
+  for (size_t i = 2; i < SeccompCache::kEntries; ++i) cache.Keep(std::to_string(i), 0, {});
+  ASSERT_NE(cache.Find("a", 1), std::nullopt) << "full; now used last";
+  cache.Keep("b", 1, {});
+  EXPECT_EQ(cache.Find("a", 2), std::nullopt) << "the oldest made room";
+  EXPECT_NE(cache.Find("a", 1), std::nullopt);
+
+  const std::string large(SeccompCache::kMaxProfileBytes + 1, ' ');
+  cache.Keep(large, 0, {});
+  EXPECT_EQ(cache.Find(large, 0), std::nullopt);
 }
 
 TEST(Seccomp, MistakesAreNamedWithTheirPlace) {
