@@ -179,8 +179,7 @@ std::variant<Command, UsageError> ParseArguments(const std::vector<std::string>&
     rest->erase(rest->begin());
   }
   if (rest->empty()) {
-    if (help) return HelpOptions{OverviewHelp(flags)};
-    return UsageError{OverviewHelp(flags), kUsage};
+    return HelpOptions{OverviewHelp(flags), help};
   }
   const CommandEntry* command = FindCommand(rest->front());
   if (command == nullptr) {

@@ -18,7 +18,9 @@ constexpr bool kPassesStatusOn =
 template <typename Options>
 int Execute(const Options& options, const Host& host, const Io& io) {
   if constexpr (std::is_same_v<Options, HelpOptions>) {
-    return Print(io, options.text);
+    if (options.asked_for) return Print(io, options.text);
+    io.Err(options.text);
+    return kUsage;
   } else {
     Client client(options.global.connection);
     absl::Status status = client.Prepare(host);

@@ -98,10 +98,12 @@ std::string PlainField(absl::string_view field) {
   absl::ConsumePrefix(&field, "start.");
   std::string plain;
   bool inside = false;
+  bool quoted = false;  // a map's key may hold anything
   for (char c : field) {
+    if (inside && c == '"') quoted = !quoted;
     if (c == '[') inside = true;
     if (!inside) plain += c;
-    if (c == ']') inside = false;
+    if (c == ']' && !quoted) inside = false;
   }
   return plain;
 }

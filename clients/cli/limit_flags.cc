@@ -202,7 +202,7 @@ absl::Status AddUlimit(absl::string_view text, node::v1::Process& process) {
   std::pair<std::string, absl::string_view> pair = absl::StrSplit(text, absl::MaxSplits('=', 1));
   std::vector<absl::string_view> values = absl::StrSplit(pair.second, ':');
   uint64_t numbers[2] = {};
-  bool good = !pair.first.empty() && values.size() <= 2;
+  bool good = !pair.first.empty() && (values.size() == 1 || values.size() == 2);
   for (size_t i = 0; good && i < values.size(); ++i) {
     bool unlimited = values[i] == "-1" || values[i] == "unlimited";
     if (unlimited) numbers[i] = std::numeric_limits<uint64_t>::max();

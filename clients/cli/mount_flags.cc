@@ -218,6 +218,7 @@ absl::StatusOr<Mount> ParseTmpfs(absl::string_view text) {
 
 absl::StatusOr<Device> ParseDevice(absl::string_view text) {
   std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  if (text.empty()) return Refuse(text, "not a device", kDeviceForm);
   Device device;
   device.set_host_path(std::string(parts[0]));
   parts.erase(parts.begin());

@@ -143,6 +143,7 @@ struct VersionOptions {
 // `help`, and --help of any command.
 struct HelpOptions {
   std::string text;
+  bool asked_for = true;  // otherwise it is what a bare `nodectl` gets, to standard error
 };
 
 using Command =

@@ -118,7 +118,9 @@ absl::StatusOr<absl::Time> ParseTime(absl::string_view text, absl::Time now) {
   absl::string_view rest = text;
   std::optional<long double> seconds = TakeDecimal(rest);
   if (seconds && rest.empty() && *seconds < 253402300800.0L) {
-    return absl::UnixEpoch() + absl::Nanoseconds(1) * std::round(*seconds * 1e9L);
+    const int64_t whole = static_cast<int64_t>(*seconds);
+    return absl::FromUnixSeconds(whole) +
+           absl::Nanoseconds(std::llround((*seconds - whole) * 1e9L));
   }
   absl::StatusOr<absl::Duration> ago = ParseDuration(text);
   if (ago.ok()) return now - *ago;
