@@ -168,10 +168,11 @@ pb::Failure Execute(const std::vector<std::string>& argv, const std::vector<std:
   pb::Failure failure = Fail(pb::FAILURE_STEP_EXEC, ENOENT, command, "in PATH");
   while (!path.empty()) {
     size_t end = std::min(path.find(':'), path.size());
-    std::string candidate(path.substr(0, end));
+    // An empty part is the working directory.
+    std::string candidate(end == 0 ? std::string_view(".") : path.substr(0, end));
     path.remove_prefix(std::min(end + 1, path.size()));
-    if (candidate.empty()) candidate = ".";
-    candidate += "/" + command;
+    candidate += '/';
+    candidate += command;
     execve(candidate.c_str(), arguments.data(), environment.data());
     if (errno == ENOENT || errno == ENOTDIR) continue;
     int error = errno;

@@ -40,8 +40,9 @@ void MakeBusyboxRoot(const std::string& root) {
     ASSERT_TRUE(MakeDirs(root + name).ok());
   }
   ASSERT_EQ(std::system(("cp /bin/busybox " + root + "/bin/busybox").c_str()), 0);
-  for (const char* name : {"sh", "cat", "echo", "sleep", "id", "ls", "stty", "tty", "ps", "kill",
-                           "readlink", "head", "yes", "touch", "stat", "grep", "seq", "env"}) {
+  for (const char* name :
+       {"sh", "cat", "echo", "sleep", "id", "ls", "stty", "tty", "ps", "kill", "readlink", "head",
+        "yes", "touch", "stat", "grep", "seq", "env", "true"}) {
     ASSERT_EQ(symlink("busybox", (root + "/bin/" + name).c_str()), 0);
   }
   WriteFile(root + "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:\n");

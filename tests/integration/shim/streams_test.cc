@@ -247,7 +247,7 @@ TEST_F(ReaperTest, SignalsGoToTheMainProcessAndItsDeathIsTold) {
 }
 
 TEST_F(ReaperTest, ASignalToPidOneIsForwarded) {
-  Start({"sh", "-c", "trap 'echo caught; exit 12' USR1; kill -USR1 1; sleep 5"});
+  Start({"sh", "-c", "trap 'echo caught; exit 12' USR1; kill -USR1 1; sleep 0.3"});
   EXPECT_EQ(attached_.ReadToEnd(), "caught\n");
   EXPECT_EQ(client_.WaitExited().code(), 12);
 }
