@@ -116,7 +116,8 @@ std::string PlaceOf(const pb::LaunchPlan& plan, int source) {
   return {};
 }
 
-MaybeFailure MakeSources(const pb::LaunchPlan& plan, std::vector<UniqueFd>* sources) {
+MaybeFailure MakeSources(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
+                         std::vector<UniqueFd>* sources) {
   UniqueFd user_namespace;
   auto mapped = [](const pb::Source& source) {
     return source.tree().id_mapped() || source.overlay().id_mapped();
@@ -132,7 +133,15 @@ MaybeFailure MakeSources(const pb::LaunchPlan& plan, std::vector<UniqueFd>* sour
       .user_namespace = user_namespace.get(), .root_uid = root.uid, .root_gid = root.gid};
   for (int i = 0; i < plan.sources_size(); ++i) {
     UniqueFd made;
-    mount::Result result = mount::MakeSource(plan.sources(i), mapping, &made);
+    int mount_namespace = -1;
+    if (plan.sources(i).tree().has_mount_namespace()) {
+      const uint32_t index = plan.sources(i).tree().mount_namespace();
+      if (index >= fds.size()) {
+        return Fail(pb::FAILURE_STEP_REQUEST, EBADF, plan.sources(i).description());
+      }
+      mount_namespace = fds[index].get();
+    }
+    mount::Result result = mount::MakeSource(plan.sources(i), mapping, mount_namespace, &made);
     if (!result.ok()) {
       if (result.detail.empty()) result.detail = PlaceOf(plan, i);
       return FromResult(pb::FAILURE_STEP_SOURCE, result);
@@ -205,7 +214,7 @@ void Discard(StartedProcess& process) {
 MaybeFailure StartInit(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
                        const Placement& placement, StartedInit* out) {
   std::vector<UniqueFd> sources;
-  if (MaybeFailure failure = MakeSources(plan, &sources)) return failure;
+  if (MaybeFailure failure = MakeSources(plan, fds, &sources)) return failure;
   Streams streams;
   if (MaybeFailure failure = streams.Make(plan, HostRootOf(plan))) return failure;
   Pipe status;

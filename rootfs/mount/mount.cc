@@ -195,7 +195,9 @@ Result NewRoot::MaskPath(const std::string& path) {
 Result NewRoot::ReadOnlyPath(const std::string& path) {
   UniqueFd target(OpenInRoot(fd(), path.c_str(), O_PATH));
   if (!target) return IsMissing(errno) ? Result{} : Failed(errno, path, "to make it read-only");
-  // A clone over itself, because the path may be a part of a mount whose rest stays writable.
+  // A mount's own root needs no second mount over it, and no copies of those below.
+  if (SetAttributes(target.get(), MOUNT_ATTR_RDONLY, true) == 0) return {};
+  // A clone over itself, because the path is a part of a mount whose rest stays writable.
   UniqueFd clone(CloneOf(target.get(), true));
   if (!clone || SetAttributes(clone.get(), MOUNT_ATTR_RDONLY, true) != 0 ||
       AttachAt(clone.get(), target.get()) != 0) {

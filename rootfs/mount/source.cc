@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -158,34 +160,24 @@ Result MountOverlay(const pb::OverlaySource& overlay, const Layers& layers, cons
   return result;
 }
 
-// Before Linux 6.15 an overlay takes no detached layers (EINVAL), and attached nowhere is the only
-// place where the host does not see them. So a child with a mount namespace of its own attaches
-// them there, makes the overlay, which holds private copies, and leaves the descriptor in the table
-// that it shares with us.
-Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layers,
-                           const std::string& name, UniqueFd* out) {
+// Runs `make` in a child made with `flags`, whose mount namespace may be another than ours, and
+// takes over the mount that it leaves in the descriptor table, which is one for both. `make` fills
+// in the mount or returns an errno.
+template <typename Make>
+Result MakeInChild(uint64_t flags, const std::string& name, Make make, UniqueFd* out) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Failed(errno, name);
   UniqueFd reader(ends[0]), writer(ends[1]);
   clone_args args{};
-  args.flags = CLONE_NEWNS | CLONE_FILES;
+  args.flags = flags | CLONE_FILES;
   args.exit_signal = SIGCHLD;
   pid_t child = Clone3(&args);
   if (child < 0) return Failed(errno, name);
   if (child == 0) {
     int answer[2] = {-1, 0};  // descriptor, errno
-    bool attached = ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-    auto attach = [&](const UniqueFd& fd) {
-      attached = attached && move_mount(fd.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0;
-    };
-    for (const UniqueFd& fd : layers.lower) attach(fd);
-    if (layers.upper_parent) attach(layers.upper_parent);
-    answer[1] = errno;
     UniqueFd made;
-    if (attached) {
-      answer[1] = MountOverlay(overlay, layers, name, &made).error;
-      answer[0] = made.Release();
-    }
+    answer[1] = make(&made);
+    answer[0] = made.Release();
     // No destructor runs: it would close the parent's descriptors too, the table being one.
     _exit(write(writer.get(), answer, sizeof(answer)) == sizeof(answer) ? 0 : 1);
   }
@@ -200,6 +192,38 @@ Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layer
   if (got != sizeof(answer) || answer[0] < 0) return Failed(answer[1], name);
   out->Reset(answer[0]);
   return {};
+}
+
+// Before Linux 6.15 an overlay takes no detached layers (EINVAL), and attached nowhere is the only
+// place where the host does not see them. So a child with a mount namespace of its own attaches
+// them there and makes the overlay, which holds private copies.
+Result MountOverlayInChild(const pb::OverlaySource& overlay, const Layers& layers,
+                           const std::string& name, UniqueFd* out) {
+  auto make = [&](UniqueFd* made) {
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno;
+    auto attach = [](const UniqueFd& fd) {
+      return move_mount(fd.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) == 0;
+    };
+    if (!std::all_of(layers.lower.begin(), layers.lower.end(), attach)) return errno;
+    if (layers.upper_parent && !attach(layers.upper_parent)) return errno;
+    return MountOverlay(overlay, layers, name, made).error;
+  };
+  return MakeInChild(CLONE_NEWNS, name, make, out);
+}
+
+// Only who is in a mount namespace may clone its mounts (EINVAL), and the supervisor itself never
+// enters a container's.
+Result CloneFromNamespace(const pb::TreeSource& tree, int mount_namespace, int user_namespace,
+                          UniqueFd* out) {
+  auto make = [&](UniqueFd* made) {
+    // Before it is where the container's processes are: none may trace it and get at what it holds.
+    prctl(PR_SET_DUMPABLE, 0);
+    if (setns(mount_namespace, CLONE_NEWNS) != 0) return errno;
+    made->Reset(
+        CloneTree(tree.path().c_str(), tree.recursive(), user_namespace, tree.propagation()));
+    return *made ? 0 : errno;
+  };
+  return MakeInChild(0, tree.path(), make, out);
 }
 
 Result MakeOverlay(const pb::OverlaySource& overlay, const std::string& name,
@@ -238,13 +262,17 @@ Result MakeFileSystem(const FileSystem& wanted, UniqueFd* out) {
   return {};
 }
 
-Result MakeSource(const pb::Source& source, const IdMapping& mapping, UniqueFd* out) {
+Result MakeSource(const pb::Source& source, const IdMapping& mapping, int mount_namespace,
+                  UniqueFd* out) {
   if (source.kind_case() == pb::Source::kOverlay) {
     return MakeOverlay(source.overlay(), source.description(), mapping, out);
   }
   const pb::TreeSource& tree = source.tree();
-  out->Reset(CloneTree(tree.path().c_str(), tree.recursive(),
-                       tree.id_mapped() ? mapping.user_namespace : -1, tree.propagation()));
+  const int user_namespace = tree.id_mapped() ? mapping.user_namespace : -1;
+  if (tree.has_mount_namespace()) {
+    return CloneFromNamespace(tree, mount_namespace, user_namespace, out);
+  }
+  out->Reset(CloneTree(tree.path().c_str(), tree.recursive(), user_namespace, tree.propagation()));
   if (*out) return {};
   return Failed(errno, tree.path());
 }

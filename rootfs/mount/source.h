@@ -24,7 +24,10 @@ struct IdMapping {
   uid_t root_uid = 0;
   gid_t root_gid = 0;
 };
-Result MakeSource(const ::node::shim::v1::Source& source, const IdMapping& mapping, UniqueFd* out);
+// `mount_namespace` is borrowed: where a tree is looked up that names one; the others do not look
+// at it.
+Result MakeSource(const ::node::shim::v1::Source& source, const IdMapping& mapping,
+                  int mount_namespace, UniqueFd* out);
 
 // Makes a new file system (fsopen, fsconfig, fsmount), detached. Options are "key" or "key=value";
 // `attributes` are MOUNT_ATTR_*. What the file system itself says of a refusal is added to the

@@ -360,6 +360,59 @@ TEST(LaunchTest, JoinedPidAndNetworkNamespaces) {
   EXPECT_EQ(attached.ReadToEnd(), "1\n" + std::string(link) + "\n");
 }
 
+TEST(LaunchTest, SourceOfAnotherMountNamespace) {
+  auto with_shm = [](pb::LaunchPlan plan) {
+    // Behind the mount of /dev, which is the third step after the root's.
+    pb::Step* step = plan.add_steps();
+    step->mutable_new_mount()->set_type("tmpfs");
+    step->mutable_new_mount()->set_target("/dev/shm");
+    for (int i = plan.steps_size() - 1; i > 4; --i) plan.mutable_steps()->SwapElements(i, i - 1);
+    return plan;
+  };
+  Shim first;
+  Client first_client = first.Connect();
+  Client::Answer launched = first_client.Launch(
+      with_shm(first.Plan({"sh", "-c", "echo shared > /dev/shm/word; exec sleep 1000"})));
+  ASSERT_TRUE(launched.reply.has_launched()) << launched.Text();
+  const std::string proc = "/proc/" + std::to_string(launched.reply.launched().pid());
+  UniqueFd mount_namespace = *OpenAt(AT_FDCWD, proc + "/ns/mnt", O_RDONLY);
+
+  Shim second;
+  Client client = second.Connect();
+  Attached attached = second.Attach(client);
+  pb::LaunchPlan plan = with_shm(second.Plan(
+      {"sh", "-c",
+       "until [ -s /dev/shm/word ]; do :; done; cat /dev/shm/word; echo back >/dev/shm/a"}));
+  pb::Source* source = plan.add_sources();
+  source->mutable_tree()->set_path("/dev/shm");
+  source->mutable_tree()->set_mount_namespace(1);
+  pb::AttachMount* attach = plan.mutable_steps(4)->mutable_attach_mount();
+  attach->set_source(plan.sources_size() - 1);
+  attach->set_target("/dev/shm");
+  const std::string mounts_before = HostMounts();
+  Client::Answer answer = client.Launch(plan, {mount_namespace.get()});
+  ASSERT_TRUE(answer.reply.has_launched()) << answer.Text();
+  EXPECT_EQ(attached.ReadToEnd(), "shared\n");
+  EXPECT_EQ(ReadAll(proc + "/root/dev/shm/a"), "back\n");
+  EXPECT_EQ(HostMounts(), mounts_before);
+
+  Shim third;
+  Client third_client = third.Connect();
+  Client::Answer refused = third_client.Launch(plan);
+  EXPECT_EQ(refused.reply.failure().step(), pb::FAILURE_STEP_REQUEST) << "no such descriptor";
+}
+
+TEST(LaunchTest, ReadOnlyMountPointsAreNotMountedTwice) {
+  std::string output = OutputOf(
+      {"sh", "-c",
+       "grep -c ' / /sys ro' /proc/self/mountinfo; grep -c ' /dev/pts ro' /proc/self/mountinfo"},
+      [](pb::LaunchPlan& plan, const Shim&) {
+        plan.add_steps()->set_read_only_path("/sys");
+        plan.add_steps()->set_read_only_path("/dev");
+      });
+  EXPECT_EQ(output, "1\n1\n") << "one mount, and those below it read-only too";
+}
+
 void UseUserNamespace(pb::LaunchPlan& plan, const Shim&) {
   plan.set_clone_flags(plan.clone_flags() | CLONE_NEWUSER);
   for (auto* maps : {plan.mutable_uid_maps(), plan.mutable_gid_maps()}) {
