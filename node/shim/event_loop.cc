@@ -55,6 +55,7 @@ void EventLoop::RunTimers() {
 }
 
 void EventLoop::Run() {
+  stopped_ = false;
   while (!stopped_) {
     // One event a call: with more, a handler could close a descriptor that a later event of the
     // same batch is about, and whose number is another's by then. The kernel hands ready

@@ -34,6 +34,7 @@ class EventLoop {
   uint64_t After(Milliseconds delay, Task task);
   void Cancel(uint64_t timer);
 
+  // Until Stop. May be run again after.
   void Run();
   void Stop() { stopped_ = true; }
 

@@ -20,8 +20,8 @@ namespace {
 constexpr size_t kBufferBytes = 128 << 10;
 constexpr size_t kSequenceDigits = 10;
 constexpr std::string_view kSuffix = ".log";
-// Time, stream, tag, spaces, newline.
-constexpr size_t kMaxEntryOverhead = 64;
+// Around time and text: " stdout ", tag, space, newline.
+constexpr size_t kEntryOverhead = 11;
 
 std::string FileName(uint64_t sequence) {
   std::string digits = std::to_string(sequence);
@@ -166,7 +166,7 @@ void LogWriter::FlushPartial(timespec now) {
 
 // False, with the entry not taken, only when blocked.
 bool LogWriter::AddEntry(Stream stream, char tag, std::string_view first, std::string_view second) {
-  const size_t bytes = time_bytes_ + first.size() + second.size() + kMaxEntryOverhead;
+  const size_t bytes = time_bytes_ + first.size() + second.size() + kEntryOverhead;
   const bool file_full = file_bytes_ + static_cast<int64_t>(buffered_ + bytes) > max_file_bytes_ &&
                          file_bytes_ + static_cast<int64_t>(buffered_) > 0;
   if ((file_full || buffered_ + bytes > kBufferBytes) && !Flush()) return false;
