@@ -37,17 +37,17 @@ cleanup() {
 trap cleanup EXIT
 
 root=$work/rootfs
-mkdir -p "$root"/{bin,proc,sys,dev,etc,tmp} "$work/floor" "$work/bundle"
+mkdir -p "$root"/{bin,proc,sys,dev,etc,tmp} "$work/floor/bundle"
 cp /bin/busybox "$root/bin/"
 for applet in sh true sleep cat; do ln -s busybox "$root/bin/$applet"; done
 
 # The same container for the peers: runc's own default specification with our command, root and limits.
 if command -v runc >/dev/null && command -v jq >/dev/null; then
-  (cd "$work/bundle" && runc spec)
+  (cd "$work/floor/bundle" && runc spec)
   jq --arg root "$root" '.process.args = ["/bin/true"] | .process.terminal = false | .root.path = $root
     | .root.readonly = false | .linux.resources.memory.limit = 67108864 | .linux.resources.pids.limit = 100
-    | .linux.resources.cpu = {quota: 50000, period: 100000}' "$work/bundle/config.json" >"$work/config" &&
-    mv "$work/config" "$work/bundle/config.json"
+    | .linux.resources.cpu = {quota: 50000, period: 100000}' "$work/floor/bundle/config.json" >"$work/config" &&
+    mv "$work/config" "$work/floor/bundle/config.json"
 fi
 
 "$bin/noded" --listen "$address" --root "$work/root" --state-dir "$work/state" --cgroup-parent /noded-bench \
