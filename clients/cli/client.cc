@@ -1,6 +1,7 @@
 #include "clients/cli/client.h"
 
 #include <arpa/inet.h>
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -114,6 +115,9 @@ absl::Status Client::Prepare(const Host& host) {
 
 void Client::Connect() {
   if (channel_ != nullptr) return;
+  // Never undone: or the end of the last channel would join all of gRPC's threads, which takes
+  // longer than a call, and the process is about to exit anyway.
+  grpc_init();
   grpc::ChannelArguments arguments = ArgumentsFor(IsLocalTarget(target_));
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (IsLocalTarget(target_) || options_.insecure) {
