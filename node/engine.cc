@@ -1,6 +1,7 @@
 #include "node/engine.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -52,6 +53,9 @@ absl::Status EngineImpl::Open() {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return ErrnoStatus(errno, "become a subreaper");
   }
+  // The input of a process that reads no more must be an error to us and not our death. Supervisors
+  // get the default back.
+  signal(SIGPIPE, SIG_IGN);
   ASSIGN_OR_RETURN(host_, ReadHostFacts());
   ASSIGN_OR_RETURN(boot_id_, ReadBootId());
   RETURN_IF_ERROR(OpenDirectories());
