@@ -207,7 +207,8 @@ void ChangeLog::Append(LoggedChange change) {
     changes_.pop_front();
     first_kept_ = dropped.revision + 1;
   }
-  appended_ = true;
+  // Nobody is woken for nobody.
+  appended_ = !waiting_.empty();
 }
 
 ChangeLog::Found ChangeLog::Collect(int64_t& from, std::vector<LoggedChange>& changes) {

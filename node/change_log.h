@@ -79,7 +79,7 @@ class ChangeLog : public std::enable_shared_from_this<ChangeLog> {
   std::deque<LoggedChange> changes_ ABSL_GUARDED_BY(mutex_);
   int64_t first_kept_ ABSL_GUARDED_BY(mutex_);
   int64_t last_revision_ ABSL_GUARDED_BY(mutex_);
-  bool appended_ ABSL_GUARDED_BY(mutex_) = false;  // since the thread last looked
+  bool appended_ ABSL_GUARDED_BY(mutex_) = false;  // what waiting ones have not seen
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::shared_ptr<Watcher>> waiting_ ABSL_GUARDED_BY(mutex_);  // with an outstanding Next
   std::thread thread_;

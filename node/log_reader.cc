@@ -53,7 +53,7 @@ class FileLogReader : public LogReader {
   }
   absl::Status StartAfter(const LogCursor& cursor);
 
-  absl::StatusOr<LogsResponse> Read() override;
+  absl::StatusOr<LogsResponse> Read(bool complete) override;
 
  private:
   absl::StatusOr<bool> OpenStart();
@@ -61,6 +61,8 @@ class FileLogReader : public LogReader {
   void EnterNextFile();
   // Takes whole lines until the message is full (true) or the file has no more (false).
   absl::StatusOr<bool> ReadLines(LogsResponse& response);
+  // Takes what comes after the last newline of a file that nobody writes any more. False: not now.
+  absl::StatusOr<bool> TakeUnfinished(LogsResponse& response);
   // The next whole line, which stays until Consume. False: none (yet).
   absl::StatusOr<bool> PeekLine(std::string_view& line);
   absl::StatusOr<bool> FillBuffer();
@@ -104,16 +106,19 @@ absl::Status FileLogReader::StartAfter(const LogCursor& cursor) {
     return absl::OkStatus();
   }
   if (!file.ok()) return Annotate(file.status(), "read log");
-  char before = '\n';
-  if (cursor.offset > 0 &&
-      pread(file->get(), &before, 1, static_cast<off_t>(cursor.offset - 1)) != 1) {
-    return BadCursor("lies beyond the end of this log");
+  if (cursor.offset == 0) return absl::OkStatus();
+  char around[2];
+  const ssize_t got = pread(file->get(), around, 2, static_cast<off_t>(cursor.offset - 1));
+  if (got < 0) return ErrnoStatus(errno, "read log");
+  if (got == 0) return BadCursor("lies beyond the end of this log");
+  // The end of a torn entry has its newline behind it, or is the end of the log.
+  if (around[0] != '\n' && got == 2 && around[1] != '\n') {
+    return BadCursor("is not at the end of an entry of this log");
   }
-  if (before != '\n') return BadCursor("is not at the end of an entry of this log");
   return absl::OkStatus();
 }
 
-absl::StatusOr<LogsResponse> FileLogReader::Read() {
+absl::StatusOr<LogsResponse> FileLogReader::Read(bool complete) {
   LogsResponse response;
   message_bytes_ = 0;
   if (!file_) {
@@ -124,6 +129,8 @@ absl::StatusOr<LogsResponse> FileLogReader::Read() {
     ASSIGN_OR_RETURN(bool full, ReadLines(response));
     if (full) return response;
     if (next_file_) {
+      ASSIGN_OR_RETURN(bool taken, TakeUnfinished(response));
+      if (!taken) return response;
       EnterNextFile();
       continue;
     }
@@ -132,6 +139,7 @@ absl::StatusOr<LogsResponse> FileLogReader::Read() {
     ASSIGN_OR_RETURN(bool found, FindNextFile());
     if (!found) break;
   }
+  if (complete) RETURN_IF_ERROR(TakeUnfinished(response).status());
   return response;
 }
 
@@ -203,6 +211,26 @@ absl::StatusOr<bool> FileLogReader::ReadLines(LogsResponse& response) {
       Consume(line.size() + 1);
     }
   }
+}
+
+absl::StatusOr<bool> FileLogReader::TakeUnfinished(LogsResponse& response) {
+  bool more = true;
+  while (more && buffer_.size() <= kMaxLogLineBytes) {
+    ASSIGN_OR_RETURN(more, FillBuffer());
+  }
+  const std::string line = std::exchange(buffer_, {});
+  // Somebody does write it: the next Read goes on here.
+  if (line.find('\n') != line.npos) return false;
+  auto split = SplitLogLine(line);
+  const bool wanted = split && !skipping_ && IsWanted(*split);
+  if (wanted && response.entries_size() > 0 &&
+      message_bytes_ + split->text.size() > kMaxMessageBytes) {
+    return false;
+  }
+  // Passed over, so that it is not taken twice. The next writer begins with the missing newline.
+  at_.offset += line.size();
+  if (wanted) AddEntry(*split, response);
+  return true;
 }
 
 absl::StatusOr<bool> FileLogReader::PeekLine(std::string_view& line) {
@@ -302,7 +330,8 @@ std::optional<LogEntry> ParseLogLine(std::string_view line) {
 }
 
 absl::StatusOr<std::unique_ptr<LogReader>> OpenLogReader(const std::string& log_directory,
-                                                         const LogsRequest& request) {
+                                                         const LogsRequest& request,
+                                                         bool complete) {
   Violations violations;
   LogFilter filter;
   filter.since = CheckedTime(request.has_since(), request.since(), "since", violations);
@@ -323,7 +352,7 @@ absl::StatusOr<std::unique_ptr<LogReader>> OpenLogReader(const std::string& log_
   auto reader = std::make_unique<FileLogReader>(log_directory, filter);
   if (!request.cursor().empty()) RETURN_IF_ERROR(reader->StartAfter(cursor));
   if (request.has_tail()) {
-    ASSIGN_OR_RETURN(LogTail tail, FindLogTail(log_directory, filter, request.tail()));
+    ASSIGN_OR_RETURN(LogTail tail, FindLogTail(log_directory, filter, request.tail(), complete));
     reader->StartAt(tail);
   }
   return reader;

@@ -36,14 +36,16 @@ std::optional<node::v1::LogEntry> ParseLogLine(std::string_view line);
 class LogReader {
  public:
   virtual ~LogReader() = default;
-  // Up to 256 KiB of entries. Empty: nothing more for now; a line without its newline is not there
-  // yet.
-  virtual absl::StatusOr<node::v1::LogsResponse> Read() = 0;
+  // Up to 256 KiB of entries. Empty: nothing more for now. A last line without its newline is not
+  // there yet, unless the writer has ended (`complete`): then it is what a crash tore, and is taken
+  // as it is.
+  virtual absl::StatusOr<node::v1::LogsResponse> Read(bool complete = false) = 0;
 };
 // Applies since, until, tail, stream and cursor of the request. A log that is not there yet reads
-// as empty.
+// as empty. `complete` as in Read: whether a torn last line counts for `tail`.
 absl::StatusOr<std::unique_ptr<LogReader>> OpenLogReader(const std::string& log_directory,
-                                                         const node::v1::LogsRequest& request);
+                                                         const node::v1::LogsRequest& request,
+                                                         bool complete = false);
 
 // The Logs RPC. With follow it waits by inotify on the log directory, and ends when the container
 // is not running any more and the last line was sent (node-shim completes the log before it tells

@@ -76,14 +76,15 @@ struct LogTailerContext {
 class LogTailer : public LogStream, public std::enable_shared_from_this<LogTailer> {
  public:
   LogTailer(LogTailerContext context, std::string directory, std::unique_ptr<LogReader> reader,
-            const LogsRequest& request)
+            const LogsRequest& request, bool container_over)
       : context_(std::move(context)),
         directory_(std::move(directory)),
         reader_(std::move(reader)),
         follow_(request.follow()),
         until_(request.has_until() ? absl::FromUnixSeconds(request.until().seconds()) +
                                          absl::Nanoseconds(request.until().nanos())
-                                   : absl::InfiniteFuture()) {}
+                                   : absl::InfiniteFuture()),
+        container_over_(container_over) {}
 
   ~LogTailer() override { Release(); }
 
@@ -101,6 +102,7 @@ class LogTailer : public LogStream, public std::enable_shared_from_this<LogTaile
   void Read();
   // Whether nothing more can come but what is already in the log.
   bool Over();
+  bool ContainerIsOver();
   // Waits for a change; false: there has been one since the read began.
   bool Park();
   void Answer(LogsResponse response);
@@ -119,7 +121,7 @@ class LogTailer : public LogStream, public std::enable_shared_from_this<LogTaile
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool changed_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  bool container_over_ ABSL_GUARDED_BY(mutex_) = false;
+  bool container_over_ ABSL_GUARDED_BY(mutex_);
   bool watching_ ABSL_GUARDED_BY(mutex_) = false;
   bool look_again_ ABSL_GUARDED_BY(mutex_) = false;
   EventLoop::TimerId until_timer_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -260,7 +262,7 @@ void LogTailer::Read() {
     // Asked before reading, because the log is complete before the container's end is told: what
     // this read does not find then will never come.
     const bool over = Over();
-    auto response = reader_->Read();
+    auto response = reader_->Read(ContainerIsOver());
     if (!response.ok()) return End(response.status());
     if (response->entries_size() > 0) return Answer(*std::move(response));
     if (over) return End(std::nullopt);
@@ -270,6 +272,10 @@ void LogTailer::Read() {
 
 bool LogTailer::Over() {
   if (!follow_ || absl::Now() >= until_) return true;
+  return ContainerIsOver();
+}
+
+bool LogTailer::ContainerIsOver() {
   absl::MutexLock lock(&mutex_);
   return container_over_;
 }
@@ -361,8 +367,10 @@ InotifyLogService::~InotifyLogService() {
 absl::StatusOr<std::shared_ptr<LogStream>> InotifyLogService::Logs(const LogsRequest& request) {
   ASSIGN_OR_RETURN(Snapshot snapshot, context_.registry->Find(request.container()));
   const std::string& directory = snapshot->container().log_directory();
-  ASSIGN_OR_RETURN(std::unique_ptr<LogReader> reader, OpenLogReader(directory, request));
-  auto stream = std::make_shared<LogTailer>(context_, directory, std::move(reader), request);
+  ASSIGN_OR_RETURN(std::unique_ptr<LogReader> reader,
+                   OpenLogReader(directory, request, IsOver(snapshot)));
+  auto stream = std::make_shared<LogTailer>(context_, directory, std::move(reader), request,
+                                            IsOver(snapshot));
   {
     absl::MutexLock lock(&mutex_);
     std::erase_if(streams_, [](const auto& one) { return one.expired(); });

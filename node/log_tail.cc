@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 #include <vector>
 
 #include "node/base/status.h"
@@ -17,26 +18,31 @@ constexpr size_t kBlockBytes = 64 << 10;
 // How far before the last line that counts the beginnings of long lines are looked for.
 constexpr uint64_t kMostBefore = 2 << 20;
 
-// The whole lines of a file, from the last to the first.
+// The lines of a file, from the last to the first.
 class BackwardLines {
  public:
   explicit BackwardLines(int fd) : fd_(fd) {}
 
-  // Reads up to the last newline; what comes after it is no line (yet).
-  absl::Status Open() {
+  // What comes after the last newline is a line too when nobody writes the file any more.
+  absl::Status Open(bool complete) {
     struct stat info;
     if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, "read log");
     offset_ = static_cast<uint64_t>(info.st_size);
-    std::string unfinished;
-    RETURN_IF_ERROR(TakeBackTo(unfinished));
+    RETURN_IF_ERROR(TakeBackTo(unfinished_));
     end_ = offset_ + held_.size();
+    if (!complete) unfinished_.clear();
     return absl::OkStatus();
   }
-  // Where the last whole line ends.
+  // Where the last line that has its newline ends.
   uint64_t end() const { return end_; }
 
   // False: no more. `begin` is the offset of its first byte. An overlong one is given as empty.
   absl::StatusOr<bool> Previous(std::string& line, uint64_t& begin) {
+    if (!unfinished_.empty()) {
+      line = std::exchange(unfinished_, {});
+      begin = end_;
+      return true;
+    }
     if (offset_ + held_.size() == 0) return false;
     held_.pop_back();  // its newline
     RETURN_IF_ERROR(TakeBackTo(line));
@@ -85,6 +91,7 @@ class BackwardLines {
   uint64_t offset_ = 0;  // of the first byte held
   std::string held_;     // ends with the newline of the line before the last that was given
   uint64_t end_ = 0;
+  std::string unfinished_;
 };
 
 // Walks backwards through entries and tells when enough has been seen.
@@ -137,7 +144,7 @@ class TailCount {
 }  // namespace
 
 absl::StatusOr<LogTail> FindLogTail(const std::string& directory, const LogFilter& filter,
-                                    int64_t lines) {
+                                    int64_t lines, bool complete) {
   ASSIGN_OR_RETURN(std::vector<uint64_t> sequences, ListLogFiles(directory));
   std::optional<TailCount> count;
   uint64_t bytes_before = 0;
@@ -147,7 +154,7 @@ absl::StatusOr<LogTail> FindLogTail(const std::string& directory, const LogFilte
     if (absl::IsNotFound(file.status())) break;  // removed meanwhile, and all before it too
     if (!file.ok()) return Annotate(file.status(), "read log");
     BackwardLines backward(file->get());
-    RETURN_IF_ERROR(backward.Open());
+    RETURN_IF_ERROR(backward.Open(complete || sequence != sequences.rbegin()));
     if (!count) count.emplace(lines, LogCursor{*sequence, backward.end()});
     while (!count->Enough() && bytes_before < kMostBefore) {
       uint64_t begin;

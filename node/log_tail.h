@@ -23,9 +23,10 @@ struct LogTail {
 };
 
 // The last `lines` lines that match. A long line counts once, however many parts it has; so does an
-// unfinished one at the end. Blocks on the file system only.
+// unfinished one at the end. What comes after the last newline counts in a log that is `complete`.
+// Blocks on the file system only.
 absl::StatusOr<LogTail> FindLogTail(const std::string& directory, const LogFilter& filter,
-                                    int64_t lines);
+                                    int64_t lines, bool complete);
 
 }  // namespace noded
 

@@ -17,8 +17,10 @@ const std::string* RequestMemory::HolderOf(const std::string& request_id) const 
 
 void RequestMemory::Remember(const std::string& request_id, absl::Time expires) {
   if (request_id.empty()) return;
-  remembered_[request_id] = expires;
-  order_.push_back({expires, request_id});
+  auto [entry, inserted] = remembered_.emplace(request_id, expires);
+  if (!inserted && entry->second == expires) return;  // two entries could not be told apart
+  entry->second = expires;
+  order_.push_back({expires, &entry->first});
 }
 
 bool RequestMemory::Remembers(const std::string& request_id, absl::Time now) const {
@@ -29,12 +31,12 @@ bool RequestMemory::Remembers(const std::string& request_id, absl::Time now) con
 std::vector<std::string> RequestMemory::Forget(absl::Time now) {
   std::vector<std::string> forgotten;
   while (!order_.empty() && (order_.front().time <= now || order_.size() > kMost)) {
-    Expiry expiry = std::move(order_.front());
+    const Expiry expiry = order_.front();
     order_.pop_front();
-    auto found = remembered_.find(expiry.request_id);
-    if (found == remembered_.end() || found->second != expiry.time) continue;
+    auto found = remembered_.find(*expiry.request_id);
+    if (found->second != expiry.time) continue;
+    forgotten.push_back(found->first);
     remembered_.erase(found);
-    forgotten.push_back(std::move(expiry.request_id));
   }
   return forgotten;
 }

@@ -17,7 +17,7 @@ namespace noded {
 class RequestMemory {
  public:
   static constexpr absl::Duration kKept = absl::Minutes(10);
-  // Past it the oldest are forgotten early. At some 250 bytes each.
+  // Past it the oldest are forgotten early. At some 170 bytes each.
   static constexpr size_t kMost = 100'000;
 
   // Of a container that exists, or is being inserted.
@@ -37,10 +37,10 @@ class RequestMemory {
   std::unordered_map<std::string, std::string> held_;
   std::unordered_map<std::string, absl::Time> remembered_;
   // In the order of expiry. An id that was remembered again has an older entry too, which is told
-  // by its time.
+  // by its time; so a key of `remembered_` is there (and stays where it is) as long as an entry is.
   struct Expiry {
     absl::Time time;
-    std::string request_id;
+    const std::string* request_id;
   };
   std::deque<Expiry> order_;
 };

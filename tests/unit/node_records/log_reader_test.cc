@@ -70,9 +70,32 @@ TEST_F(LogReaderTest, TornAndForeignLinesAreSkipped) {
   WriteFile(File(1), Line(1, "stdout F one") + "2024-03-01T00:0\n" + "\n" + "garbage\n" +
                          std::string(1000, '\0') + "\n" + Line(2, "stdout F two") + Time(3) +
                          " stdout F torn without newline");
-  // The writer never comes back to a file that has a successor.
   WriteFile(File(2), Line(4, "stdout F three"));
-  EXPECT_THAT(Read(), ElementsAre("out one", "out two", "out three"));
+  EXPECT_THAT(Read(), ElementsAre("out one", "out two", "out torn without newline", "out three"))
+      << "the writer never comes back to a file that has a successor";
+}
+
+// A supervisor was killed in the middle of an entry. What its next one writes follows.
+TEST_F(LogReaderTest, TornTailOfAnEndedContainerIsTakenOnceAsItIs) {
+  WriteFile(File(1), Line(1, "stdout F one") + Time(2) + " stdout P la");
+  auto reader = Open();
+  EXPECT_THAT(Drain(*reader), ElementsAre("out one"));
+  auto last = reader->Read(/*complete=*/true);
+  ASSERT_TRUE(last.ok()) << last.status();
+  ASSERT_EQ(last->entries_size(), 1);
+  EXPECT_EQ(Text(last->entries(0)), "out la~");
+  EXPECT_EQ(reader->Read(/*complete=*/true)->entries_size(), 0);
+  LogsRequest request;
+  request.set_cursor(last->entries(0).cursor());
+  EXPECT_THAT(Read(request), IsEmpty());
+  AppendFile(File(1), "\n" + Line(3, "stdout F again"));
+  EXPECT_THAT(Drain(*reader), ElementsAre("out again"));
+  EXPECT_THAT(Read(request), ElementsAre("out again"));
+
+  AppendFile(File(1), "2024-03-01T0");  // its head is not whole
+  EXPECT_EQ(reader->Read(/*complete=*/true)->entries_size(), 0);
+  AppendFile(File(1), "\n" + Line(4, "stdout F more"));
+  EXPECT_THAT(Drain(*reader), ElementsAre("out more"));
 }
 
 TEST_F(LogReaderTest, LongLinesBinaryBytesAndPartsAreKeptExactly) {
@@ -203,7 +226,7 @@ TEST_F(LogReaderTest, CursorThatIsNotOfThisLogIsRefused) {
   WriteFile(File(2), Line(1, "stdout F one"));
   const size_t size = fs::file_size(File(2));
   for (const std::string& cursor :
-       {std::string("2:1"), absl::StrCat("2:", size - 1), absl::StrCat("2:", size + 1),
+       {std::string("2:1"), absl::StrCat("2:", size - 2), absl::StrCat("2:", size + 1),
         std::string("3:0"), std::string("9999999999:0")}) {
     LogsRequest request;
     request.set_cursor(cursor);

@@ -57,6 +57,17 @@ TEST_F(LogTailTest, AnUnfinishedLineAtTheEndCounts) {
                          Time(3) + " stdout F torn");
   EXPECT_THAT(Tail(1), ElementsAre("out b1 ~", "out b2~"));
   EXPECT_THAT(Tail(2), ElementsAre("out a", "out b1 ~", "out b2~"));
+
+  // Of a container that has ended the torn entry ends that line.
+  LogsRequest request;
+  request.set_tail(1);
+  auto reader = OpenLogReader(directory(), request, /*complete=*/true);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  auto last = (*reader)->Read(/*complete=*/true);
+  EXPECT_THAT(Texts({last->entries().begin(), last->entries().end()}),
+              ElementsAre("out b1 ~", "out b2~", "out torn"));
+  WriteFile(File(2), Line(4, "stdout F next"));
+  EXPECT_THAT(Tail(2), ElementsAre("out b1 ~", "out b2~", "out torn", "out next"));
 }
 
 TEST_F(LogTailTest, CountsAfterTheOtherFilters) {
