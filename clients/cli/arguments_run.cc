@@ -56,10 +56,11 @@ absl::StatusOr<Command> FinishCreation(RunDraft& draft, const std::vector<std::s
   spec.set_auto_remove(draft.remove);
   spec.mutable_process()->set_tty(options.relay.tty);
   spec.mutable_process()->set_stdin(options.relay.stdin);
-  // As Docker has it: when the client that typed goes away, so does the input; not of one that was
-  // never attached.
+  // As Docker has it: input ends with the client that sent it, but not that of a terminal, which is
+  // meant to be detached from and attached to again, and not of a container that nobody was
+  // attached to from the start.
   bool attached = !options.detach && !options.create_only;
-  spec.mutable_process()->set_stdin_once(options.relay.stdin && attached);
+  spec.mutable_process()->set_stdin_once(options.relay.stdin && !options.relay.tty && attached);
   options.request.set_dry_run(draft.dry_run);
   return Command(options);
 }

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/error_text.h"
 #include "clients/cli/exit_code.h"
 #include "clients/cli/names.h"
 #include "clients/cli/output.h"
@@ -17,8 +18,9 @@ using node::v1::WatchResponse;
 // How long a watch waits for a noded that is being restarted.
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
-bool IsWanted(const EventsOptions& options, const ContainerEvent& event) {
-  if (event.type() == node::v1::CONTAINER_EVENT_TYPE_SNAPSHOT) return options.snapshot;
+// `snapshot`: show how containers were when the watch began.
+bool IsWanted(const EventsOptions& options, const ContainerEvent& event, bool snapshot) {
+  if (event.type() == node::v1::CONTAINER_EVENT_TYPE_SNAPSHOT) return snapshot;
   return options.types.empty() ||
          std::find(options.types.begin(), options.types.end(), event.type()) != options.types.end();
 }
@@ -44,17 +46,11 @@ std::string EventLine(const ContainerEvent& event) {
 }
 
 // The wanted events of one message as text; empty when there is none.
-std::string Render(const EventsOptions& options, const WatchResponse& response) {
-  if (options.global.output == OutputFormat::kTable) {
-    std::string text;
-    for (const ContainerEvent& event : response.events()) {
-      if (IsWanted(options, event)) text += EventLine(event);
-    }
-    return text;
-  }
+std::string Render(const EventsOptions& options, const WatchResponse& response, bool snapshot) {
+  const bool json = options.global.output == OutputFormat::kJson;
   std::string text;
   for (const ContainerEvent& event : response.events()) {
-    if (IsWanted(options, event)) text += ToJson(event, false);
+    if (IsWanted(options, event, snapshot)) text += json ? ToJson(event, false) : EventLine(event);
   }
   return text;
 }
@@ -63,7 +59,8 @@ std::string Render(const EventsOptions& options, const WatchResponse& response) 
 
 int Run(const EventsOptions& options, Client& client, const Io& io) {
   node::v1::WatchRequest request = options.request;
-  grpc::Status status;
+  bool snapshot = options.snapshot;
+  bool resumed = false;
   while (true) {
     grpc::ClientContext context;
     client.SetDeadline(context);
@@ -73,18 +70,26 @@ int Run(const EventsOptions& options, Client& client, const Io& io) {
     while (reader->Read(&response)) {
       any = true;
       if (response.revision() > 0) request.set_from_revision(response.revision() + 1);
-      std::string text = Render(options, response);
+      std::string text = Render(options, response, snapshot);
       if (!text.empty() && !io.Out(text)) {
         context.TryCancel();
         return kOutputClosed;
       }
     }
-    status = reader->Finish();
+    grpc::Status status = reader->Finish();
+    if (resumed && ReasonOf(status) == "REVISION_COMPACTED") {
+      // What changed meanwhile is no longer known. How everything is now makes up for it.
+      io.Complain("events: some changes were missed; this is how the containers are now:");
+      request.set_from_revision(0);
+      snapshot = true;
+      resumed = false;
+      continue;
+    }
     // noded is being restarted: the revision tells where to go on, without loss or repetition.
     bool lost = status.error_code() == grpc::StatusCode::UNAVAILABLE;
-    if (!lost || !any || !client.Reconnect(kPatience)) break;
+    resumed = lost && any && client.Reconnect(kPatience);
+    if (!resumed) return status.ok() ? kOk : Fail(client, io, "events", status, kFailure);
   }
-  return status.ok() ? kOk : Fail(client, io, "events", status, kFailure);
 }
 
 }  // namespace noded::cli

@@ -81,7 +81,7 @@ TEST(RunArgumentsTest, FillTheSpec) {
           {"--init --rm", "init: true auto_remove: true"},
           {"-d -i", "process { stdin: true }"},
           {"-i", "process { stdin: true stdin_once: true }"},
-          {"-it", "process { tty: true stdin: true stdin_once: true }"},
+          {"-it", "process { tty: true stdin: true }"},
           {"--tmpfs /t -v /a:/b",
            R"(mounts { target: "/t" tmpfs { } } mounts { target: "/b" bind { source: "/a" create_source: true } })"},
           {"-m 64m --memory-swap 96m",

@@ -312,15 +312,41 @@ TEST_F(CommandsTest, EventsAreOneLineEachAndGoOnByRevision) {
       return Status(StatusCode::UNAVAILABLE, "Socket closed");
     }
     writer.Write(Change(node::v1::CONTAINER_EVENT_TYPE_EXITED, 5));
-    return ErrorWith(StatusCode::OUT_OF_RANGE, "revision 5 is gone", "REVISION_COMPACTED");
+    return Status::OK;
   };
   Outcome outcome = node_.Run({"events"});
   EXPECT_EQ(outcome.out,
             "2024-05-01T10:00:00.000000000Z started aaaaaaaaaaaa web revision=4 pid=7\n"
             "2024-05-01T10:00:00.000000000Z exited aaaaaaaaaaaa web revision=5 exit=137\n");
-  EXPECT_EQ(outcome.err, "nodectl: events: revision 5 is gone\n");
-  EXPECT_EQ(outcome.exit_code, kFailure);
+  EXPECT_EQ(outcome.exit_code, kOk);
   EXPECT_EQ(asked[1].from_revision(), 5);
+}
+
+TEST_F(CommandsTest, EventsSayWhenSomeWereMissedAndShowWhatIsThere) {
+  std::vector<int64_t> asked;
+  node_.containers().Watch_ = [&](const auto& request, auto& writer) {
+    asked.push_back(request.from_revision());
+    if (asked.size() == 1) {
+      writer.Write(Change(node::v1::CONTAINER_EVENT_TYPE_STARTED, 4));
+      return Status(StatusCode::UNAVAILABLE, "Socket closed");
+    }
+    if (asked.size() == 2) return ErrorWith(StatusCode::OUT_OF_RANGE, "gone", "REVISION_COMPACTED");
+    writer.Write(Change(node::v1::CONTAINER_EVENT_TYPE_SNAPSHOT, 9));
+    return Status::OK;
+  };
+  Outcome outcome = node_.Run({"events"});
+  EXPECT_THAT(outcome.out, HasSubstr("snapshot aaaaaaaaaaaa web revision=9"));
+  EXPECT_THAT(outcome.err, HasSubstr("some changes were missed"));
+  EXPECT_THAT(asked, ElementsAre(0, 5, 0));
+}
+
+TEST_F(CommandsTest, EventsFromARevisionThatIsGoneFail) {
+  node_.containers().Watch_ = [&](const auto&, auto&) {
+    return ErrorWith(StatusCode::OUT_OF_RANGE, "revision 1 is gone", "REVISION_COMPACTED");
+  };
+  Outcome outcome = node_.Run({"events", "--from-revision", "1"});
+  EXPECT_EQ(outcome.err, "nodectl: events: revision 1 is gone\n");
+  EXPECT_EQ(outcome.exit_code, kFailure);
 }
 
 TEST_F(CommandsTest, EventsByTypeAsJson) {
