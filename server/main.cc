@@ -87,7 +87,9 @@ int Fail(const absl::Status& status) {
 }
 
 int Serve(const Options& options, const std::string& notify_socket, const sigset_t& signals) {
-  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(options.engine);
+  EngineOptions engine_options = options.engine;
+  engine_options.report = [](const std::string& line) { Log(LogLevel::kWarning, line); };
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(engine_options);
   if (!engine.ok()) return Fail(engine.status());
   absl::StatusOr<std::unique_ptr<ApiServer>> server =
       ApiServer::Start(options.listen, options.tls, engine->get());
