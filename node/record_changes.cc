@@ -19,18 +19,10 @@ using node::state::v1::ContainerRecord;
 using node::v1::Container;
 using node::v1::ExitReason;
 
-// A shell and our own init tell a child killed by signal n as 128 + n.
-constexpr int kSignalBase = 128;
-
-bool WasKilled(const ContainerRecord& record, const ExitRecord& exit) {
-  if (exit.has_signal()) return exit.signal() == SIGKILL;
-  return record.container().spec().init() && exit.code() == kSignalBase + SIGKILL;
-}
-
 ExitReason ReasonOf(const ContainerRecord& record, const ExitRecord& exit, bool oom_killed) {
   if (!exit.has_code() && !exit.has_signal()) return node::v1::EXIT_REASON_UNKNOWN;
   if (record.stop_requested()) return node::v1::EXIT_REASON_STOPPED;
-  if (oom_killed && WasKilled(record, exit)) return node::v1::EXIT_REASON_OOM_KILLED;
+  if (oom_killed && exit.signal() == SIGKILL) return node::v1::EXIT_REASON_OOM_KILLED;
   if (exit.has_signal()) return node::v1::EXIT_REASON_SIGNALED;
   return node::v1::EXIT_REASON_COMPLETED;
 }

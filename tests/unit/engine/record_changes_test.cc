@@ -82,10 +82,6 @@ TEST(RecordChangesTest, OutOfMemoryNeedsAKillOfTheMainProcess) {
   // A child was killed, and the main process went on to its own end.
   EXPECT_EQ(ReasonAfter(Running(), Code(0), true), node::v1::EXIT_REASON_COMPLETED);
   EXPECT_EQ(ReasonAfter(Running(), Code(137), true), node::v1::EXIT_REASON_COMPLETED);
-  // Our own init tells its child's signal that way.
-  ContainerRecord with_init = Running();
-  with_init.mutable_container()->mutable_spec()->set_init(true);
-  EXPECT_EQ(ReasonAfter(with_init, Code(137), true), node::v1::EXIT_REASON_OOM_KILLED);
 }
 
 TEST(RecordChangesTest, ExecsComeAndGoByTheirId) {
