@@ -107,10 +107,8 @@ absl::StatusOr<LaunchInputs> ResolveLaunchInputs(EngineImpl* engine, const Conta
   launch::Inputs& inputs = out.inputs;
   inputs.id = id;
   inputs.lower = {spec.root().host_directory()};
-  if (!spec.root().read_only()) {
-    inputs.upper = files.upper;
-    inputs.work = files.work;
-  }
+  inputs.upper = files.upper;
+  inputs.work = files.work;
   inputs.hosts_file = files.hosts;
   inputs.resolv_conf_file = files.resolv_conf;
   inputs.hostname_file = files.hostname;

@@ -69,7 +69,8 @@ std::string HostsFile(const ContainerSpec& spec, const std::string& hostname) {
 
 absl::Status MakeRootFiles(const RootFiles& files, const ContainerSpec& spec,
                            const std::string& hostname, const std::string& shared_etc) {
-  if (!spec.root().read_only()) RETURN_IF_ERROR(MakeWritableLayer(files, spec));
+  // With a read-only root too: mount points that the root lacks are made there before it is closed.
+  RETURN_IF_ERROR(MakeWritableLayer(files, spec));
   RETURN_IF_ERROR(MakeDirectory(files.log, 0700));
   RETURN_IF_ERROR(MakeDirectory(files.etc, 0755));
   std::string hosts = HostsFile(spec, hostname);

@@ -1,7 +1,7 @@
 // What a container's directory holds besides its record: the writable layer, the files given at
 // /etc, the log. Blocks on the file system of the root directory.
 //
-//   upper/ work/                       the writable layer (not with a read-only root)
+//   upper/ work/                       the writable layer (of a read-only root: its mount points)
 //   etc/hosts etc/resolv.conf etc/hostname
 //   log/                               written by node-shim
 //   pid exit shim.log                  written by node-shim
