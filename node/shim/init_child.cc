@@ -190,7 +190,6 @@ void RunInit(InitChild child) {
                          .root = steps.root(),
                          .terminal = steps.terminal(),
                          .reporter = reporter,
-                         .die_with_parent = true,
                          .parent = parent};
   memcpy(context.stdio, child.stdio, sizeof(context.stdio));
   RunProcess(context);

@@ -190,7 +190,8 @@ void Output::FinishIfDrained() {
   if (!done_ || sources_[0] || sources_[1] || log_->blocked()) return;
   log_->FlushPartial(Now());
   log_.reset();
-  // All of them, because what they do needs the log; a client that reads slowly keeps us for a while.
+  // All of them, because what they do needs the log; a client that reads slowly keeps us for a
+  // while.
   for (uint64_t* timer : {&silence_timer_, &give_up_timer_, &partial_timer_, &idle_timer_}) {
     loop_.Cancel(*timer);
     *timer = 0;

@@ -109,9 +109,9 @@ MaybeFailure InstallFilter(const pb::ProcessPlan& plan) {
   return std::nullopt;
 }
 
-// Set after the last change of credentials, which clears it.
+// Set after the last change of credentials, which clears it. For an exec'd process too: in a pid
+// namespace of the container's it would end with init, but without one nothing else would end it.
 void DieWithParent(const ProcessContext& context) {
-  if (!context.die_with_parent) return;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // One that died before sends no signal any more.
   const bool lives =

@@ -20,9 +20,8 @@ struct ProcessContext {
   int stdio[3] = {-1, -1, -1};  // without a terminal
   Terminal* terminal = nullptr;
   Reporter& reporter;
-  // Ends with its parent: true for init and, below a reaper, its child. `parent` is then the
-  // reaper's pid, or 0 when it is the supervisor, which a new pid namespace does not show.
-  bool die_with_parent = false;
+  // The process ends with its parent: this is the reaper's pid, or 0 when it is the supervisor,
+  // which a new pid namespace does not show.
   pid_t parent = 0;
 };
 

@@ -201,17 +201,21 @@ MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,
 }
 
 MaybeFailure Supervisor::Signal(const pb::Signal& request) {
-  const Pidfd* target = nullptr;
+  Process* process = nullptr;
   if (request.exec_id().empty()) {
-    if (init_ && init_->running && !init_->wait_status) target = &init_->started.pidfd;
-  } else if (auto found = execs_.find(request.exec_id());
-             found != execs_.end() && found->second->running && !found->second->wait_status) {
-    target = &found->second->started.pidfd;
+    process = init_.get();
+  } else if (auto found = execs_.find(request.exec_id()); found != execs_.end()) {
+    process = found->second.get();
   }
-  if (target == nullptr) return Fail(pb::FAILURE_STEP_NOT_RUNNING, ESRCH, request.exec_id());
-  const int main_fd = init_->started.handshake.main_process.get();
-  const int fd = request.exec_id().empty() && main_fd >= 0 ? main_fd : target->get();
-  if (PidfdSendSignal(fd, request.signal()) == 0) return std::nullopt;
+  // One that is still on its way, perhaps for good (a mount that hangs), takes SIGKILL alone: its
+  // other signals are for the program that it is not yet.
+  if (process == nullptr || process->wait_status ||
+      (!process->running && request.signal() != SIGKILL)) {
+    return Fail(pb::FAILURE_STEP_NOT_RUNNING, ESRCH, request.exec_id());
+  }
+  const UniqueFd& main_process = process->started.handshake.main_process;
+  const int target = main_process ? main_process.get() : process->started.pidfd.get();
+  if (PidfdSendSignal(target, request.signal()) == 0) return std::nullopt;
   const bool gone = errno == ESRCH;
   return Fail(gone ? pb::FAILURE_STEP_NOT_RUNNING : pb::FAILURE_STEP_REQUEST, errno, "signal",
               std::to_string(request.signal()));

@@ -1,6 +1,8 @@
 // Processes run in a container that runs.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -32,6 +34,12 @@ struct Pipe {
   }
   UniqueFd reader, writer;
 };
+
+bool IsAlive(pid_t pid) {
+  const std::string status = ReadAll("/proc/" + std::to_string(pid) + "/status");
+  return status.find("State:") != std::string::npos &&
+         status.find("State:\tZ") == std::string::npos;
+}
 
 class ExecTest : public testing::Test {
  protected:
@@ -167,6 +175,55 @@ TEST_F(ExecTest, TheContainersEndEndsIt) {
   EXPECT_EQ(client_.WaitExecExited("e1").signal(), SIGKILL);
   EXPECT_EQ(client_.WaitExited().signal(), SIGKILL);
   EXPECT_TRUE(shim_.WaitLeft());
+}
+
+TEST_F(ExecTest, InAUserNamespace) {
+  Start({"sleep", "1000"}, UseUserNamespace);
+  pb::ExecPlan plan = shim_.ExecPlan(
+      "e1", {"sh", "-c", "id -u; touch /made; stat -c %u /made; cat /proc/self/uid_map"});
+  plan.set_join_flags(plan.join_flags() | CLONE_NEWUSER);
+  EXPECT_EQ(ExecOutput(plan), "0\n0\n         0     100000      65536\n");
+  plan.set_exec_id("e2");
+  plan.mutable_process()->mutable_user()->set_uid(1000);
+  plan.mutable_process()->set_argv(2, "id -u; echo named > /proc/self/fd/1");
+  EXPECT_EQ(ExecOutput(plan), "1000\nnamed\n");
+}
+
+// The supervisor's death ends what init's would not.
+TEST_F(ExecTest, DiesWithTheSupervisorInTheHostsPidNamespace) {
+  Start({"sleep", "1000"}, [](pb::LaunchPlan& plan) {
+    plan.set_clone_flags(plan.clone_flags() & ~static_cast<uint64_t>(CLONE_NEWPID));
+  });
+  pb::ExecPlan plan = shim_.ExecPlan("e1", {"sleep", "1000"});
+  plan.set_join_flags(plan.join_flags() & ~static_cast<uint64_t>(CLONE_NEWPID));
+  Client::Answer answer = client_.Exec(plan);
+  ASSERT_TRUE(answer.reply.has_execed()) << answer.Text();
+  const pid_t pid = answer.reply.execed().pid();
+  ASSERT_EQ(kill(pid, 0), 0);
+  shim_.Kill();
+  for (int i = 0; i < 1000 && IsAlive(pid); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(IsAlive(pid));
+}
+
+TEST_F(ExecTest, EntersTheGroupsThatAreGiven) {
+  const std::string group = "/sys/fs/cgroup/pids/noded-shim-test-" + std::to_string(getpid());
+  if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no v1 pids hierarchy";
+  UniqueFd procs = *OpenAt(AT_FDCWD, group + "/cgroup.procs", O_WRONLY);
+  Start();
+  Pipe out;
+  UniqueFd memfd = *SealedMemfd(
+      "plan", shim_.ExecPlan("e1", {"grep", "pids", "/proc/self/cgroup"}).SerializeAsString());
+  pb::Request request;
+  request.mutable_exec()->set_stdout(1);
+  request.mutable_exec()->add_cgroup_procs(2);
+  Client::Answer answer = client_.Ask(request, {memfd.get(), out.writer.get(), procs.get()});
+  out.writer.Reset();
+  EXPECT_TRUE(answer.reply.has_execed()) << answer.Text();
+  EXPECT_NE(out.ReadToEnd().find(":/noded-shim-test-"), std::string::npos);
+  client_.WaitExecExited("e1");
+  EXPECT_EQ(rmdir(group.c_str()), 0);
 }
 
 TEST_F(ExecTest, TerminalOfTheContainersOwn) {

@@ -89,6 +89,26 @@ void WriteFile(const std::string& path, const std::string& content) {
   ASSERT_TRUE(ReplaceFileAt(AT_FDCWD, path, content, 0644).ok()) << path;
 }
 
+void UseUserNamespace(pb::LaunchPlan& plan) {
+  plan.set_clone_flags(plan.clone_flags() | CLONE_NEWUSER);
+  for (auto* maps : {plan.mutable_uid_maps(), plan.mutable_gid_maps()}) {
+    pb::IdRange* range = maps->Add();
+    range->set_container_id(0);
+    range->set_host_id(100000);
+    range->set_size(65536);
+  }
+  plan.mutable_sources(0)->mutable_overlay()->set_id_mapped(true);
+  // mknod is EPERM there: the host's nodes are bound.
+  auto* steps = plan.mutable_steps();
+  for (pb::Step& step : *steps) {
+    if (!step.has_make_node()) continue;
+    const std::string path = step.make_node().path();
+    plan.add_sources()->mutable_tree()->set_path(path);
+    step.mutable_attach_mount()->set_source(static_cast<uint32_t>(plan.sources_size()) - 1);
+    step.mutable_attach_mount()->set_target(path);
+  }
+}
+
 Client::Client(int state_directory) {
   absl::StatusOr<UniqueFd> socket = ConnectSeqpacket(state_directory, "c1.sock");
   EXPECT_TRUE(socket.ok()) << socket.status();

@@ -25,6 +25,9 @@ std::string HostMounts();
 std::string ReadAll(const std::string& path);
 void WriteFile(const std::string& path, const std::string& content);
 
+// Changes a plan of Shim::Plan: a private user namespace whose ids are the host's from 100000 on.
+void UseUserNamespace(pb::LaunchPlan& plan);
+
 // One client's connection.
 class Client {
  public:

@@ -1,10 +1,14 @@
 // What a launch makes, and what is left of one that fails.
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
 #include <thread>
 
 #include "gtest/gtest.h"
@@ -413,24 +417,53 @@ TEST(LaunchTest, ReadOnlyMountPointsAreNotMountedTwice) {
   EXPECT_EQ(output, "1\n1\n") << "one mount, and those below it read-only too";
 }
 
-void UseUserNamespace(pb::LaunchPlan& plan, const Shim&) {
-  plan.set_clone_flags(plan.clone_flags() | CLONE_NEWUSER);
-  for (auto* maps : {plan.mutable_uid_maps(), plan.mutable_gid_maps()}) {
-    pb::IdRange* range = maps->Add();
-    range->set_container_id(0);
-    range->set_host_id(100000);
-    range->set_size(65536);
+// Answers getcwd with an error that it never gives by itself.
+std::string RefuseGetcwd() {
+  const sock_filter instructions[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getcwd, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EXDEV),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  return std::string(reinterpret_cast<const char*>(instructions), sizeof(instructions));
+}
+
+TEST(LaunchTest, SeccompFilterWithAndWithoutNoNewPrivileges) {
+  for (const bool no_new_privileges : {true, false}) {
+    Shim shim;
+    Client client = shim.Connect();
+    Attached attached = shim.Attach(client);
+    pb::LaunchPlan plan = shim.Plan({"env", "-i", "busybox", "pwd"});
+    plan.mutable_process()->set_no_new_privileges(no_new_privileges);
+    plan.mutable_process()->set_seccomp_filter(RefuseGetcwd());
+    Client::Answer answer = client.Launch(plan);
+    ASSERT_TRUE(answer.reply.has_launched()) << answer.Text();
+    EXPECT_NE(attached.ReadToEnd().find("nvalid cross-device link"), std::string::npos);
   }
-  plan.mutable_sources(0)->mutable_overlay()->set_id_mapped(true);
-  // mknod is EPERM there: the host's nodes are bound.
-  auto* steps = plan.mutable_steps();
-  for (pb::Step& step : *steps) {
-    if (!step.has_make_node()) continue;
-    const std::string path = step.make_node().path();
-    plan.add_sources()->mutable_tree()->set_path(path);
-    step.mutable_attach_mount()->set_source(static_cast<uint32_t>(plan.sources_size()) - 1);
-    step.mutable_attach_mount()->set_target(path);
-  }
+}
+
+TEST(LaunchTest, BrokenSeccompFilter) {
+  pb::Failure failure = FailureOf([](pb::LaunchPlan& plan) {
+    plan.mutable_process()->set_seccomp_filter("not a multiple of eight");
+  });
+  EXPECT_EQ(failure.step(), pb::FAILURE_STEP_SECCOMP);
+}
+
+TEST(LaunchTest, OomScore) {
+  EXPECT_EQ(OutputOf({"cat", "/proc/self/oom_score_adj"},
+                     [](pb::LaunchPlan& plan, const Shim&) {
+                       plan.mutable_process()->set_oom_score_adj(321);
+                     }),
+            "321\n");
+}
+
+// A working directory may not lead out by a descriptor (CVE-2024-21626).
+TEST(LaunchTest, WorkingDirectoryByADescriptor) {
+  pb::Failure failure = FailureOf([](pb::LaunchPlan& plan) {
+    plan.mutable_process()->set_working_directory("/proc/self/fd/4");
+  });
+  EXPECT_EQ(failure.step(), pb::FAILURE_STEP_WORKING_DIRECTORY);
+  EXPECT_EQ(failure.error(), ELOOP);
 }
 
 TEST(LaunchTest, UserNamespaceWithIdMaps) {
@@ -438,7 +471,7 @@ TEST(LaunchTest, UserNamespaceWithIdMaps) {
   EXPECT_EQ(OutputOf({"sh", "-c",
                       "cat /proc/self/uid_map; id -u; stat -c %u /bin/busybox; touch /made;"
                       "stat -c %u /made; echo null > /dev/null; echo named > /proc/self/fd/1"},
-                     UseUserNamespace),
+                     [](pb::LaunchPlan& plan, const Shim&) { UseUserNamespace(plan); }),
             "         0     100000      65536\n0\n0\n0\nnamed\n");
   EXPECT_EQ(HostMounts(), before);
 }
@@ -447,7 +480,7 @@ TEST(LaunchTest, WhatIsMadeInAUserNamespaceIsRootsOnTheHost) {
   Shim shim;
   Client client = shim.Connect();
   pb::LaunchPlan plan = shim.Plan({"touch", "/made"});
-  UseUserNamespace(plan, shim);
+  UseUserNamespace(plan);
   Client::Answer answer = client.Launch(plan);
   ASSERT_TRUE(answer.reply.has_launched()) << answer.Text();
   EXPECT_EQ(client.WaitExited().code(), 0);
