@@ -129,23 +129,46 @@ std::vector<google::rpc::BadRequest::FieldViolation> ViolationsOf(const grpc::St
   return result;
 }
 
+struct Hint {
+  absl::string_view cause;  // part of gRPC's words
+  absl::string_view hint;
+};
+
+constexpr Hint kHints[] = {
+    {"No such file", "Does noded run there? -a or NODECTL_ADDRESS name another address."},
+    {"refused", "Does noded run there? -a or NODECTL_ADDRESS name another address."},
+    {"Permission denied", "Its socket belongs to root: try sudo."},
+    {"Socket closed", "The other side hung up: it may want TLS, or another certificate."},
+    {"certificate verify failed", "Its certificate is not of the authority in --tls-ca."},
+    {"Peer name", "Its certificate is for another name; --tls-server-name tells which to expect."},
+    // What gRPC makes of credentials that OpenSSL refuses.
+    {"empty address list",
+     "The client's certificate and key do not belong together, or are no PEM files."},
+};
+
+// Whether a connection that stood has broken, rather than never having been made.
+bool WasConnected(absl::string_view message) {
+  return !absl::StrContains(message, "last error: ") &&
+         (absl::StrContains(message, "closed") || absl::StrContains(message, "reset") ||
+          absl::StrContains(message, "GOAWAY") || absl::StrContains(message, "keepalive") ||
+          absl::StrContains(message, "Broken pipe"));
+}
+
 // gRPC wraps the system's words: "failed to connect to all addresses; last error: UNKNOWN:
 // unix:/run/x.sock: No such file or directory". The last part is what a person needs.
-std::string DescribeUnreachable(const std::string& message, absl::string_view address) {
-  absl::string_view cause = message;
-  size_t last = cause.rfind("last error: ");
-  if (last != absl::string_view::npos) {
-    cause.remove_prefix(last + 12);
-    cause = cause.substr(cause.rfind(": ") == absl::string_view::npos ? 0 : cause.rfind(": ") + 2);
-    std::string hint;
-    if (absl::StrContains(cause, "No such file") || absl::StrContains(cause, "refused")) {
-      hint = "\n  Does noded run there? -a or NODECTL_ADDRESS name another address.";
-    } else if (absl::StrContains(cause, "denied")) {
-      hint = "\n  Its socket belongs to root: try sudo.";
-    }
-    return absl::StrCat("cannot reach noded at ", address, ": ", cause, hint);
+std::string DescribeUnreachable(absl::string_view message, absl::string_view address) {
+  if (WasConnected(message)) {
+    return absl::StrCat("lost the connection to noded at ", address, ": ", message);
   }
-  return absl::StrCat("lost the connection to noded at ", address, ": ", cause);
+  absl::string_view cause = message;
+  absl::ConsumeSuffix(&cause, ": ");
+  const size_t last = cause.rfind(": ");
+  if (last != absl::string_view::npos) cause.remove_prefix(last + 2);
+  std::string text = absl::StrCat("cannot reach noded at ", address, ": ", cause);
+  for (const Hint& hint : kHints) {
+    if (absl::StrContains(message, hint.cause)) return absl::StrCat(text, "\n  ", hint.hint);
+  }
+  return text;
 }
 
 // What gRPC says by code alone, when the message is empty.

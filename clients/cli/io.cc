@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -31,8 +30,6 @@ Io StandardIo() {
   Io io;
   io.in_is_tty = isatty(io.in) == 1;
   io.out_is_tty = isatty(io.out) == 1;
-  winsize size = {};
-  if (io.out_is_tty && ioctl(io.out, TIOCGWINSZ, &size) == 0) io.columns = size.ws_col;
   io.now = [] { return absl::Now(); };
   return io;
 }

@@ -36,7 +36,6 @@ struct Io {
   int err = 2;
   bool in_is_tty = false;
   bool out_is_tty = false;
-  int columns = 0;  // of the terminal at `out`; 0: not one
   std::function<absl::Time()> now;
 
   // All of `text`, waiting when the descriptor is non-blocking. False when the reader has gone away

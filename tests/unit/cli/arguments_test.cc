@@ -131,7 +131,7 @@ TEST(RunArgumentsTest, RootFileSystemIsMadeAbsolute) {
                 .request.spec()
                 .root()
                 .ShortDebugString(),
-            R"(host_directory: "/home/me/box" read_only: true)");
+            R"(host_directory: "/here/box" read_only: true)");
   EXPECT_EQ(
       Parse<RunOptions>("run --rootfs=/srv/box true").request.spec().root().ShortDebugString(),
       R"(host_directory: "/srv/box")");

@@ -30,17 +30,6 @@ FakeNode::FakeNode() {
   char path[] = "/tmp/nodectl-test-XXXXXX";
   directory_ = mkdtemp(path);
   address_ = "unix://" + directory_ + "/noded.sock";
-  Serve();
-}
-
-FakeNode::~FakeNode() {
-  server_->Shutdown(std::chrono::system_clock::now());
-  server_.reset();
-  unlink((directory_ + "/noded.sock").c_str());
-  rmdir(directory_.c_str());
-}
-
-void FakeNode::Serve() {
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address_, grpc::InsecureServerCredentials());
   builder.RegisterService(&containers_);
@@ -48,10 +37,11 @@ void FakeNode::Serve() {
   server_ = builder.BuildAndStart();
 }
 
-void FakeNode::Restart() {
+FakeNode::~FakeNode() {
   server_->Shutdown(std::chrono::system_clock::now());
   server_.reset();
-  Serve();
+  unlink((directory_ + "/noded.sock").c_str());
+  rmdir(directory_.c_str());
 }
 
 Outcome FakeNode::Run(const std::vector<std::string>& args, const std::string& input) {
@@ -86,7 +76,7 @@ Host FakeHost(std::map<std::string, std::string> environment,
     if (found == files.end()) return absl::InvalidArgumentError("cannot open " + path);
     return found->second;
   };
-  host.working_directory = [] { return std::string("/home/me"); };
+  host.working_directory = [] { return std::string("/here"); };
   host.now = FakeNow;
   return host;
 }

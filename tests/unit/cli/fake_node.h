@@ -93,14 +93,10 @@ class FakeNode {
   FakeContainers& containers() { return containers_; }
   FakeNodeService& node() { return node_; }
   const std::string& address() const { return address_; }
-  // As `kill -9` of noded and its restart do: streams break.
-  void Restart();
   // Runs nodectl in this process against this node; `input` is its standard input.
   Outcome Run(const std::vector<std::string>& args, const std::string& input = "");
 
  private:
-  void Serve();
-
   std::string directory_;
   std::string address_;
   FakeContainers containers_;
@@ -108,7 +104,7 @@ class FakeNode {
   std::unique_ptr<grpc::Server> server_;
 };
 
-// A host with the variables and files given, in the directory /home/me, at 2024-05-01 10:00 UTC.
+// A host with the variables and files given, in the directory /here, at 2024-05-01 10:00 UTC.
 Host FakeHost(std::map<std::string, std::string> environment = {},
               std::map<std::string, std::string> files = {});
 absl::Time FakeNow();

@@ -25,8 +25,8 @@ TEST(VolumeTest, Reads) {
   for (
       const Case& c : {
           Case{"/a:/b", R"(target: "/b" bind { source: "/a" create_source: true })"},
-          {"./a:/b", R"(target: "/b" bind { source: "/home/me/a" create_source: true })"},
-          {".:/b", R"(target: "/b" bind { source: "/home/me" create_source: true })"},
+          {"./a:/b", R"(target: "/b" bind { source: "/here/a" create_source: true })"},
+          {".:/b", R"(target: "/b" bind { source: "/here" create_source: true })"},
           {"/a:/b:ro", R"(target: "/b" bind { source: "/a" create_source: true } read_only: true)"},
           {"/a:/b:rro",
            R"(target: "/b" bind { source: "/a" create_source: true recursive_read_only: true } read_only: true)"},
@@ -35,7 +35,7 @@ TEST(VolumeTest, Reads) {
           {"/a:/b:z,rshared",
            R"(target: "/b" bind { source: "/a" create_source: true propagation: MOUNT_PROPAGATION_SHARED })"},
       }) {
-    EXPECT_EQ(Show(ParseVolume(c.text, "/home/me")), c.mount) << c.text;
+    EXPECT_EQ(Show(ParseVolume(c.text, "/here")), c.mount) << c.text;
   }
 }
 

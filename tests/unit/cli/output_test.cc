@@ -180,6 +180,11 @@ TEST(ErrorTextTest, Unreachable) {
                  "or directory");
   EXPECT_THAT(DescribeError("ps", refused, "unix:///x"),
               HasSubstr("ps: cannot reach noded at unix:///x: No such file or directory\n"));
+  Status unknown(
+      grpc::StatusCode::UNAVAILABLE,
+      "DNS resolution failed for h:1: C-ares status is not ARES_SUCCESS: Domain name not found");
+  EXPECT_EQ(DescribeError("ps", unknown, "h:1"),
+            "ps: cannot reach noded at h:1: Domain name not found");
   Status lost(grpc::StatusCode::UNAVAILABLE, "Socket closed");
   EXPECT_EQ(DescribeError("ps", lost, "h:1"),
             "ps: lost the connection to noded at h:1: Socket closed");
