@@ -9,7 +9,7 @@ test_version_and_info() {
   check 0 nodectl info
   matches "$OUT" "$(uname -r)" kernel
   check 0 nodectl info -o json
-  same "$(jq -r .kernelVersion <<<"$OUT")" "$(uname -r)" kernelVersion
+  same "$(jq -r .kernel_version <<<"$OUT")" "$(uname -r)" kernel_version
 }
 
 test_run_in_the_foreground_prints_and_removes() {
@@ -64,16 +64,16 @@ test_stats_once() {
   check 0 nodectl stats --no-stream web
   matches "$OUT" web stats
   check 0 nodectl stats --no-stream -o json web
-  [ "$(jq -rs '[.. | .usageBytes? // empty] | first | tonumber' <<<"$OUT")" -gt 0 ] || fail "no memory in use"
+  [ "$(jq -rs '[.. | .usage_bytes? // empty] | first | tonumber' <<<"$OUT")" -gt 0 ] || fail "no memory in use"
 }
 
 test_limits_are_seen_inside() {
   check 0 nodectl run -d --name limited -m 64m --cpus 0.5 --pids-limit 20 --rootfs "$ROOTFS" /bin/sleep 1000
   check 0 nodectl stats --no-stream -o json limited
-  same "$(jq -rs '[.. | .limitBytes? // empty] | first' <<<"$OUT")" 67108864 limitBytes
+  same "$(jq -rs '[.. | .limit_bytes? // empty] | first' <<<"$OUT")" 67108864 limit_bytes
   same "$(jq -rs '[.. | .pids? // empty] | first | .limit' <<<"$OUT")" 20 "pids limit"
   # 30 sleeps do not fit into 20 tasks.
-  check 0 nodectl exec limited /bin/sh -c 'for i in $(seq 30); do sleep 100 & done 2>&1; true'
+  check 0 nodectl exec limited /bin/sh -c '(for i in $(seq 30); do sleep 100 & done) 2>&1; true'
   matches "$OUT$ERR" "can't fork|Resource temporarily unavailable" "forking over the limit"
   check 0 nodectl rm -f limited
 }
@@ -85,8 +85,8 @@ test_create_start_wait() {
   check 0 nodectl wait job
   same "$OUT" 7 "what wait prints"
   state_is job EXITED
-  same "$(field job .exitStatus.code)" 7 "exit code"
-  same "$(field job .exitReason)" EXIT_REASON_COMPLETED reason
+  same "$(field job .exit_status.code)" 7 "exit code"
+  same "$(field job .exit_reason)" EXIT_REASON_COMPLETED reason
   check 0 nodectl rm job
 }
 
@@ -130,11 +130,11 @@ test_stop_is_graceful_then_forceful() {
   check 0 nodectl run -d --name polite --rootfs "$ROOTFS" /bin/sh -c 'trap "exit 0" TERM; echo ready; while true; do sleep 0.05; done'
   eventually 10 bash -c 'nodectl logs polite | grep -q ready'
   check 0 nodectl stop polite
-  same "$(field polite .exitStatus.code)" 0 "code of one that obeyed"
+  same "$(field polite .exit_status.code)" 0 "code of one that obeyed"
   check 0 nodectl run -d --name stubborn --rootfs "$ROOTFS" /bin/sh -c 'trap "" TERM; while true; do sleep 0.05; done'
   check 0 nodectl stop -t 1 stubborn
-  same "$(field stubborn .exitStatus.signal)" 9 "signal of one that did not"
-  same "$(field stubborn .exitReason)" EXIT_REASON_STOPPED reason
+  same "$(field stubborn .exit_status.signal)" 9 "signal of one that did not"
+  same "$(field stubborn .exit_reason)" EXIT_REASON_STOPPED reason
   check 0 nodectl stop stubborn
 }
 
@@ -193,10 +193,10 @@ test_init_reaps_orphans() {
 }
 
 test_remove() {
-  check 125 nodectl rm web
+  check 1 nodectl rm web
   matches "$ERR" running "why a running container is not removed"
   check 0 nodectl rm -f web
-  check 125 nodectl inspect web
+  check 1 nodectl inspect web
   matches "$ERR" '[Nn]ot found|no such container|NOT_FOUND|no container' "unknown container"
 }
 

@@ -49,7 +49,7 @@ test_keys_reach_the_process_raw() {
 
 test_the_exit_status_comes_back() {
   type_line 'exit 42'
-  expect_screen 'host#'
+  expect_screen '^host# *$'
   type_line 'echo status=$?'
   expect_screen 'status=42'
   # Left raw, the terminal would not echo.

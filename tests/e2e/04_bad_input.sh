@@ -143,7 +143,7 @@ test_names() {
 test_request_id_with_another_spec() {
   check 0 "$CLIENT" "$NODECTL_ADDRESS" call node.v1.ContainerService/RunContainer \
     "$(spec '"name": "first"' | jq -c '.requestId = "r-1"')"
-  refused RunContainer "$(spec '"name": "second"' | jq -c '.requestId = "r-1"')" INVALID_ARGUMENT REQUEST_ID_REUSED r-1
+  refused RunContainer "$(spec '"name": "second"' | jq -c '.requestId = "r-1"')" INVALID_ARGUMENT REQUEST_ID_REUSED request_id
   check 0 nodectl rm -f first
   nothing_made
 }

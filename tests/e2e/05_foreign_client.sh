@@ -76,13 +76,18 @@ test_lists_come_in_pages() {
   for i in 1 2 3 4 5; do python_call Remove "{\"container\": \"page-$i\"}" >/dev/null; done
 }
 
-test_watch_resumes_without_loss() {
-  check 0 python_call CreateContainer "$(request watched true)"
-  local created
-  created=$(jq -r .container.revision <<<"$OUT")
+test_watch_goes_on_from_a_list() {
+  check 0 python_call List
+  local revision
+  revision=$(jq -r .revision <<<"$OUT")
+  python_call CreateContainer "$(request watched true)" >/dev/null
   python_call Remove '{"container": "watched"}' >/dev/null
-  check 0 "$CLIENT" --responses 2 --deadline 10 "$NODECTL_ADDRESS" call "$SERVICE/Watch" "{\"fromRevision\": \"$created\"}" || true
-  matches "$(jq -r '.events[]?.type' <<<"$OUT" | sort -u | tr '\n' ' ')" 'CREATED .*REMOVED' "events since the creation"
+  "$CLIENT" --responses 2 --deadline 10 "$NODECTL_ADDRESS" call "$SERVICE/Watch" \
+    "{\"fromRevision\": \"$((revision + 1))\"}" >"$WORK/watched"
+  cat "$WORK/watched" >&2
+  matches "$(jq -r '.events[]?.type' "$WORK/watched" | tr '\n' ' ')" 'CREATED .*REMOVED' "events since the list"
+  same "$(jq -s '[.[].events[]?.revision | tonumber] | . == (. | unique) and .[0] == '"$((revision + 1))" "$WORK/watched")" true \
+    "revisions that follow on the list's, in order"
 }
 
 test_too_large_a_message_is_answered_by_grpc() {

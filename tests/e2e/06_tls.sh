@@ -26,20 +26,22 @@ test_a_foreign_client_with_a_certificate() {
 }
 
 test_no_certificate_is_refused() {
-  check 125 nodectl -a "127.0.0.1:$PORT" --tls-ca "$CERTS/ca.crt" ps
+  check 2 nodectl -a "127.0.0.1:$PORT" --tls-ca "$CERTS/ca.crt" ps
+  matches "$ERR" 'tls-cert' "what is missing"
   check 1 "$E2E_DIR/grpc_client.py" --deadline 10 --ca "$CERTS/ca.crt" "localhost:$PORT" call node.v1.NodeService/GetInfo
 }
 
 test_a_certificate_of_strangers_is_refused() {
-  check 125 over_tls "$CERTS" "$WORK/strangers" ps
+  check 1 over_tls "$CERTS" "$WORK/strangers" ps
 }
 
 test_a_server_of_strangers_is_refused_by_nodectl() {
-  check 125 over_tls "$WORK/strangers" "$CERTS" ps
+  check 1 over_tls "$WORK/strangers" "$CERTS" ps
 }
 
 test_plain_text_is_refused() {
-  check 125 nodectl -a "127.0.0.1:$PORT" ps
+  check 2 nodectl -a "127.0.0.1:$PORT" ps
+  check 1 nodectl -a "127.0.0.1:$PORT" --insecure ps
 }
 
 test_tls_13_only() {
@@ -55,15 +57,15 @@ test_tls_13_only() {
 
 test_tcp_without_tls_is_refused() {
   local other=$WORK/other
-  check 1 timeout 10 noded --listen "127.0.0.1:$((PORT + 1))" --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
+  check 2 timeout 10 noded --listen "127.0.0.1:$((PORT + 1))" --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
   matches "$ERR$OUT" 'TLS|tls|insecure' "why"
-  check 1 timeout 10 noded --listen "0.0.0.0:$((PORT + 1))" --insecure --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
+  check 2 timeout 10 noded --listen "0.0.0.0:$((PORT + 1))" --insecure --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
   matches "$ERR$OUT" 'loopback' "why"
 }
 
 test_half_a_set_of_keys_is_refused() {
   local other=$WORK/other
-  check 1 timeout 10 noded --listen "127.0.0.1:$((PORT + 1))" --tls-cert "$CERTS/server.crt" --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
+  check 2 timeout 10 noded --listen "127.0.0.1:$((PORT + 1))" --tls-cert "$CERTS/server.crt" --root "$other" --state-dir "$other/s" --cgroup-parent "$CGROUP-other"
 }
 
 test_the_socket_is_root_only() {

@@ -37,9 +37,9 @@ test_status_of_one_that_ended_meanwhile() {
   eventually 10 bash -c "[ ! -e $root_of_seven/tmp ]"
   start_noded
   eventually 10 state_is seven EXITED
-  same "$(field seven .exitStatus.code)" 7 "code of the one that exited"
-  same "$(field killed .exitStatus.signal)" 9 "signal of the one that was killed"
-  same "$(field killed .exitReason)" EXIT_REASON_SIGNALED reason
+  same "$(field seven .exit_status.code)" 7 "code of the one that exited"
+  same "$(field killed .exit_status.signal)" 9 "signal of the one that was killed"
+  same "$(field killed .exit_reason)" EXIT_REASON_SIGNALED reason
   check 0 nodectl logs seven
   same "$OUT" "last words" log
   check 0 nodectl wait seven

@@ -67,7 +67,7 @@ test_rotation_bounds_the_disk_and_keeps_the_newest() {
   run_with_log rotated '{"maxFileBytes": 65536, "maxFiles": 3}' 'seq 100000'
   check 0 nodectl wait rotated
   local directory
-  directory=$(field rotated .logDirectory)
+  directory=$(field rotated .log_directory)
   ls -l "$directory" >&2
   at_most "$(find "$directory" -type f -name '*log*' | wc -l)" 3 "log files"
   at_most "$(du -sb "$directory" | cut -f1)" 270000 "bytes of log"
@@ -116,7 +116,7 @@ test_cursor_holds_over_a_restart() {
 test_files_are_in_the_format_of_cri() {
   check 0 nodectl run --name cri --rootfs "$ROOTFS" /bin/sh -c 'echo whole; printf part'
   local file
-  file=$(find "$(field cri .logDirectory)" -type f -name '*log*' | head -1)
+  file=$(find "$(field cri .log_directory)" -type f -name '*log*' | head -1)
   cat "$file" >&2
   grep -qE '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}(Z|[+-][0-9]{2}:[0-9]{2}) stdout F whole$' "$file" ||
     fail "no whole line as CRI has it"
