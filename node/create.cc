@@ -88,7 +88,6 @@ struct DryRun {
 };
 
 absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& spec) {
-  RETURN_IF_ERROR(CheckHostPaths(spec));
   DryRun result;
   ASSIGN_OR_RETURN(std::string id, RandomId());
   result.container.set_id(id);
@@ -116,12 +115,15 @@ void Answer(EngineImpl* engine, Request request, bool run,
   }
   absl::Status submitted = engine->Submit([engine, request = std::move(request), run, answer] {
     if (request.dry_run()) {
-      absl::StatusOr<DryRun> dry = CompileOnly(engine, request.spec());
-      if (!dry.ok()) return answer(dry.status());
-      Response response;
-      *response.mutable_container() = std::move(dry->container);
-      response.set_launch_plan_json(std::move(dry->plan_json));
-      return answer(std::move(response));
+      return engine->CheckPaths(request.spec(), [=](absl::Status paths) {
+        absl::StatusOr<DryRun> dry = paths;
+        if (paths.ok()) dry = CompileOnly(engine, request.spec());
+        if (!dry.ok()) return answer(dry.status());
+        Response response;
+        *response.mutable_container() = std::move(dry->container);
+        response.set_launch_plan_json(std::move(dry->plan_json));
+        answer(std::move(response));
+      });
     }
     auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
         request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
@@ -154,17 +156,30 @@ void EngineImpl::Create(std::shared_ptr<Creation> creation, ContainerDone done) 
   if (!known.ok()) return done(known.status());
   if (known->has_value()) return FollowFirst(std::move(creation), **known, std::move(done));
 
-  if (absl::Status paths = CheckHostPaths(creation->spec); !paths.ok()) return done(paths);
-  absl::StatusOr<std::string> id = RandomId();
-  if (!id.ok()) return done(id.status());
-  // In the queue from the very beginning: whoever finds the record early waits behind this.
-  std::shared_ptr<Runtime> runtime = RuntimeOf(*id);
-  runtime->operations->RunAlways([=, this](Finished finished) {
-    CreateInQueue(creation, runtime, [done, finished](absl::StatusOr<Container> container) {
-      done(std::move(container));
-      finished();
+  CheckPaths(creation->spec, [=, this](absl::Status paths) {
+    if (!paths.ok()) return done(paths);
+    absl::StatusOr<std::string> id = RandomId();
+    if (!id.ok()) return done(id.status());
+    // In the queue from the very beginning: whoever finds the record early waits behind this.
+    std::shared_ptr<Runtime> runtime = RuntimeOf(*id);
+    runtime->operations->RunAlways([=, this](Finished finished) {
+      CreateInQueue(creation, runtime, [done, finished](absl::StatusOr<Container> container) {
+        done(std::move(container));
+        finished();
+      });
     });
   });
+}
+
+// Before anything is made. Answers on the pool, or at once with why not.
+void EngineImpl::CheckPaths(const ContainerSpec& spec, std::function<void(absl::Status)> done) {
+  paths_->Run(
+      HostPaths(spec), [spec](const PathChecks::AtPath& at) { return CheckHostPaths(spec, at); },
+      [this, done = std::move(done)](absl::Status checked) {
+        if (!checked.ok()) return done(checked);
+        absl::Status submitted = Submit([done] { done(absl::OkStatus()); });
+        if (!submitted.ok()) done(submitted);
+      });
 }
 
 void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container& first,
@@ -191,16 +206,18 @@ void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_p
     if (IsTakenRequest(reserved)) return Create(std::move(creation), std::move(done));
     return done(reserved);
   }
-  absl::StatusOr<Container> created = MakeFiles(creation->spec, runtime->id);
-  if (!created.ok()) {
-    Discard(runtime);
-    return done(Annotate(created.status(), "create container"));
+  auto make_files = [&] { return MakeFiles(creation->spec, runtime->id); };
+  if (creation->run) {
+    return StartInQueue(runtime, make_files, [this, runtime, done](auto started) {
+      if (!started.ok()) Discard(runtime);
+      done(std::move(started));
+    });
   }
-  if (!creation->run) return done(std::move(created));
-  StartInQueue(runtime, [this, runtime, done](absl::StatusOr<Container> started) {
-    if (!started.ok()) Discard(runtime);
-    done(std::move(started));
-  });
+  absl::Status made = make_files();
+  absl::StatusOr<Container> created = made.ok() ? RecordCreated(runtime->id) : made;
+  if (created.ok()) return done(std::move(created));
+  Discard(runtime);
+  done(Annotate(created.status(), "create container"));
 }
 
 absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id) {
@@ -220,10 +237,13 @@ absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id
   return registry_->Insert(std::move(record)).status();
 }
 
-absl::StatusOr<Container> EngineImpl::MakeFiles(const ContainerSpec& spec, const std::string& id) {
+absl::Status EngineImpl::MakeFiles(const ContainerSpec& spec, const std::string& id) {
   RETURN_IF_ERROR(MakeBindSources(spec));
-  RETURN_IF_ERROR(MakeRootFiles(RootFiles(store_->ContainerDirectory(id)), spec,
-                                HostnameInside(this, spec, id), SharedEtcOf(this, spec)));
+  return MakeRootFiles(RootFiles(store_->ContainerDirectory(id)), spec,
+                       HostnameInside(this, spec, id), SharedEtcOf(this, spec));
+}
+
+absl::StatusOr<Container> EngineImpl::RecordCreated(const std::string& id) {
   ASSIGN_OR_RETURN(
       Snapshot created,
       registry_->Change(id, node::v1::CONTAINER_EVENT_TYPE_UPDATED, [](ContainerRecord& record) {

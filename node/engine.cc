@@ -21,6 +21,8 @@ namespace {
 
 // Enough that a few slow disks or file systems leave threads for the others.
 constexpr int kWorkers = 8;
+constexpr int kPathThreads = 4;
+constexpr absl::Duration kPathBound = absl::Seconds(5);
 constexpr size_t kMaxQueuedWork = 20'000;
 constexpr size_t kMaxQueuedOperations = 1'000;
 constexpr size_t kMaxCgroupParents = 100;
@@ -62,6 +64,7 @@ absl::Status EngineImpl::Open() {
   RETURN_IF_ERROR(DriverFor(options_.cgroup_parent).status());
   ASSIGN_OR_RETURN(loop_, EventLoop::Create());
   pool_ = std::make_unique<WorkerPool>(kWorkers, kMaxQueuedWork);
+  paths_ = std::make_unique<PathChecks>(loop_.get(), kPathThreads, kPathBound);
   RETURN_IF_ERROR(OpenRegistry());
   ASSIGN_OR_RETURN(logs_, LogService::Create(loop_.get(), pool_.get(), registry_.get()));
   RecoverAll();
@@ -90,6 +93,7 @@ EngineImpl::~EngineImpl() {
     closing_ = true;
   }
   logs_.reset();
+  paths_.reset();
   pool_.reset();
   std::map<std::string, std::shared_ptr<Runtime>> runtimes;
   {

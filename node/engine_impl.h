@@ -24,6 +24,7 @@
 #include "node/event_loop.h"
 #include "node/launch/plan.h"
 #include "node/log_reader.h"
+#include "node/path_checks.h"
 #include "node/registry.h"
 #include "node/runtime.h"
 #include "node/shim_client.h"
@@ -103,10 +104,13 @@ class EngineImpl final : public Engine {
   // ---- create.cc ----
   struct Creation;
   void Create(std::shared_ptr<Creation> creation, ContainerDone done);
+  void CheckPaths(const node::v1::ContainerSpec& spec, std::function<void(absl::Status)> done);
 
   // ---- start.cc ----
-  // In the container's queue, which must be held until `done` was called.
-  void StartInQueue(std::shared_ptr<Runtime> runtime, ContainerDone done);
+  // In the container's queue, which must be held until `done` was called. `make_files` is called in
+  // it once, while the supervisor comes up: what of the container's files is not there yet.
+  void StartInQueue(std::shared_ptr<Runtime> runtime,
+                    const std::function<absl::Status()>& make_files, ContainerDone done);
   // Starts a supervisor and sees to it that it is reaped.
   absl::Status Spawn(const std::shared_ptr<Runtime>& runtime);
   // To the supervisor that listens for this container: UNAVAILABLE when there is none.
@@ -124,6 +128,8 @@ class EngineImpl final : public Engine {
   void HandleLost(std::shared_ptr<Runtime> runtime, uint64_t connection, Finished finished);
   void RecordExit(const std::shared_ptr<Runtime>& runtime, const node::shim::v1::ExitRecord& exit,
                   const std::string& error);
+  // After an exit was recorded: removes the container if its spec says so.
+  void AutoRemove(const std::shared_ptr<Runtime>& runtime, const ContainerRecord& exited);
   absl::StatusOr<node::shim::v1::ExitRecord> ReadExitFile(const std::string& id);
   // Waits so long for the end of the supervisor, whose container does not run any more, then kills
   // it; removes its socket.
@@ -190,8 +196,8 @@ class EngineImpl final : public Engine {
   void CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
                      ContainerDone done);
   absl::Status Reserve(const Creation& creation, const std::string& id);
-  absl::StatusOr<node::v1::Container> MakeFiles(const node::v1::ContainerSpec& spec,
-                                                const std::string& id);
+  absl::Status MakeFiles(const node::v1::ContainerSpec& spec, const std::string& id);
+  absl::StatusOr<node::v1::Container> RecordCreated(const std::string& id);
 
   // ---- recovery.cc ----
   void RecoverAll();
@@ -220,6 +226,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<PathChecks> paths_;
   std::unique_ptr<LogService> logs_;
 
   absl::Mutex closing_mutex_;

@@ -132,10 +132,14 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
   // Told first, cleaned after: who waits for the exit need not wait for the removal of groups, and
   // what comes next for this container waits in its queue.
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);
-  if ((*exited)->container().spec().auto_remove()) {
-    absl::Status removed = RemoveInQueue(runtime);
-    if (!removed.ok()) Report(absl::StrCat("remove ", runtime->id, ": ", removed.message()));
-  }
+  AutoRemove(runtime, **exited);
+}
+
+void EngineImpl::AutoRemove(const std::shared_ptr<Runtime>& runtime,
+                            const ContainerRecord& exited) {
+  if (!exited.container().spec().auto_remove()) return;
+  absl::Status removed = RemoveInQueue(runtime);
+  if (!removed.ok()) Report(absl::StrCat("remove ", runtime->id, ": ", removed.message()));
 }
 
 void EngineImpl::ReleaseGroup(std::shared_ptr<SharedGroup> group, const std::string& id) {

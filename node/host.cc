@@ -50,11 +50,14 @@ std::string HierarchyOptions(absl::string_view super_options) {
 
 bool IsDirectory(const struct stat& info) { return S_ISDIR(info.st_mode); }
 
-void CheckRoot(const ContainerSpec& spec, Violations& violations) {
+using AtPath = std::function<void(const std::string&)>;
+
+void CheckRoot(const ContainerSpec& spec, const AtPath& at, Violations& violations) {
   if (!spec.root().has_host_directory()) return;
   constexpr char kField[] = "spec.root.host_directory";
   const std::string& path = spec.root().host_directory();
   struct stat info;
+  at(path);
   if (stat(path.c_str(), &info) != 0) {
     violations.Add(kField, absl::StrCat("\"", path, "\": ", ErrnoText(errno)));
   } else if (!IsDirectory(info)) {
@@ -62,11 +65,12 @@ void CheckRoot(const ContainerSpec& spec, Violations& violations) {
   }
 }
 
-void CheckBindSources(const ContainerSpec& spec, Violations& violations) {
+void CheckBindSources(const ContainerSpec& spec, const AtPath& at, Violations& violations) {
   for (int i = 0; i < spec.mounts_size(); ++i) {
     if (!spec.mounts(i).has_bind()) continue;
     const node::v1::BindMount& bind = spec.mounts(i).bind();
     struct stat info;
+    at(bind.source());
     // A dangling symlink is a missing source too: what it points to is what would be mounted.
     if (stat(bind.source().c_str(), &info) == 0) continue;
     if (bind.create_source() && errno == ENOENT) continue;
@@ -140,11 +144,22 @@ absl::StatusOr<std::string> ReadBootId() {
   return id;
 }
 
-absl::Status CheckHostPaths(const ContainerSpec& spec) {
+std::vector<std::string> HostPaths(const ContainerSpec& spec) {
+  std::vector<std::string> paths;
+  if (spec.root().has_host_directory()) paths.push_back(spec.root().host_directory());
+  for (const node::v1::Mount& mount : spec.mounts()) {
+    if (mount.has_bind()) paths.push_back(mount.bind().source());
+  }
+  for (const node::v1::Device& device : spec.devices()) paths.push_back(device.host_path());
+  return paths;
+}
+
+absl::Status CheckHostPaths(const ContainerSpec& spec, const AtPath& at) {
   Violations violations;
-  CheckRoot(spec, violations);
-  CheckBindSources(spec, violations);
+  CheckRoot(spec, at, violations);
+  CheckBindSources(spec, at, violations);
   for (int i = 0; i < spec.devices_size(); ++i) {
+    at(spec.devices(i).host_path());
     absl::Status device = ResolveDevice(spec.devices(i), DeviceField(i)).status();
     for (const FieldViolation& one : FieldViolationsOf(device)) {
       violations.Add(one.field, one.description);

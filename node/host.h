@@ -3,6 +3,7 @@
 #ifndef NODE_HOST_H_
 #define NODE_HOST_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,11 @@ absl::StatusOr<std::string> ReadBootId();
 std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo);
 
 // The root directory, the sources of bind mounts and the devices must be there. INVALID_ARGUMENT
-// names every field that is not so.
-absl::Status CheckHostPaths(const node::v1::ContainerSpec& spec);
+// names every field that is not so. `at` is told each path before it is touched.
+absl::Status CheckHostPaths(const node::v1::ContainerSpec& spec,
+                            const std::function<void(const std::string&)>& at);
+// Those paths.
+std::vector<std::string> HostPaths(const node::v1::ContainerSpec& spec);
 // Makes what create_source asks for.
 absl::Status MakeBindSources(const node::v1::ContainerSpec& spec);
 // INVALID_ARGUMENT when one is no device any more.

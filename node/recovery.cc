@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -61,6 +62,15 @@ std::optional<RunningRecord> ReadRunningFile(const std::string& directory) {
   RunningRecord running;
   if (!content.ok() || !running.ParseFromString(*content)) return std::nullopt;
   return running;
+}
+
+// No file of a container but its record, which recovery itself has written.
+bool IsBare(const std::string& directory) {
+  absl::StatusOr<std::vector<std::string>> names = ListDirAt(AT_FDCWD, directory);
+  if (!names.ok()) return false;
+  return std::all_of(names->begin(), names->end(), [](const std::string& name) {
+    return absl::StartsWith(name, "container.json");
+  });
 }
 
 }  // namespace
@@ -120,9 +130,7 @@ void EngineImpl::FinishExit(const std::shared_ptr<Runtime>& runtime, const Snaps
     group = std::move(runtime->group);
   }
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);
-  if (!snapshot->container().spec().auto_remove()) return;
-  absl::Status removed = RemoveInQueue(runtime);
-  if (!removed.ok()) Report(absl::StrCat("remove ", runtime->id, ": ", removed.message()));
+  AutoRemove(runtime, *snapshot);
 }
 
 void EngineImpl::Adopt(std::shared_ptr<Runtime> runtime, Finished finished) {
@@ -235,8 +243,12 @@ void EngineImpl::NotAdopted(std::shared_ptr<Runtime> runtime, Finished finished)
     absl::MutexLock lock(&runtime->mutex);
     runtime->init = init;
   }
-  // An UNKNOWN one without any trace of a process stays as it is.
-  if (!MayHaveProcess(snapshot->container())) return finished();
+  if (!MayHaveProcess(snapshot->container())) {
+    // An UNKNOWN one without any trace of a process stays as it is; one without anything else
+    // either is a directory whose record had not been written yet.
+    if (IsBare(store_->ContainerDirectory(runtime->id))) Discard(runtime);
+    return finished();
+  }
   EndWithoutSupervisor(std::move(runtime), std::move(init), std::move(finished));
 }
 

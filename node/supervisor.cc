@@ -128,21 +128,18 @@ absl::Status EngineImpl::ForgetRun(const std::shared_ptr<Runtime>& runtime) {
 
 void EngineImpl::RecordStartFailed(const std::shared_ptr<Runtime>& runtime,
                                    const absl::Status& why) {
-  absl::Status changed =
-      registry_
-          ->Change(
-              runtime->id, node::v1::CONTAINER_EVENT_TYPE_EXITED,
-              [&why](ContainerRecord& record) {
-                // A start that was refused has changed nothing.
-                if (record.container().state() != node::v1::CONTAINER_STATE_STARTING) {
-                  return WrongState(record.container());
-                }
-                MarkStartFailed(record, std::string(why.message()));
-                return absl::OkStatus();
-              },
-              /*must_publish=*/true)
-          .status();
-  changed.IgnoreError();
+  absl::StatusOr<Snapshot> failed = registry_->Change(
+      runtime->id, node::v1::CONTAINER_EVENT_TYPE_EXITED,
+      [&why](ContainerRecord& record) {
+        // A start that was refused has changed nothing.
+        if (record.container().state() != node::v1::CONTAINER_STATE_STARTING) {
+          return WrongState(record.container());
+        }
+        MarkStartFailed(record, std::string(why.message()));
+        return absl::OkStatus();
+      },
+      /*must_publish=*/true);
+  if (failed.ok()) AutoRemove(runtime, **failed);
 }
 
 }  // namespace noded

@@ -200,6 +200,28 @@ TEST_F(LifeTest, AutoRemoveLeavesNothing) {
   EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }));
 }
 
+TEST_F(LifeTest, AutoRemoveTakesWhatFailedToStartToo) {
+  ContainerSpec spec = Spec({"frobnicate"});
+  spec.set_auto_remove(true);
+  auto created = Create(spec);
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_TRUE(absl::IsInvalidArgument(Start(created->id()).status()));
+  EXPECT_TRUE(absl::IsNotFound(Get(created->id()).status()));
+}
+
+TEST_F(LifeTest, AReadOnlyRootTakesNothing) {
+  ContainerSpec spec = Shell("echo x >/file || echo refused; echo y >/scratch/file && echo taken");
+  spec.mutable_root()->set_read_only(true);
+  node::v1::Mount& mount = *spec.add_mounts();
+  mount.set_target("/scratch");  // the root has no such directory
+  mount.mutable_tmpfs();
+  auto container = Run(spec);
+  ASSERT_TRUE(container.ok()) << container.status();
+  ASSERT_TRUE(Wait(container->id()).ok());
+  EXPECT_THAT(Log(container->id()), HasSubstr("refused\ntaken\n"));
+  EXPECT_FALSE(std::filesystem::exists(rootfs_ + "/scratch"));
+}
+
 TEST_F(LifeTest, RemoveOfARunningOneNeedsForce) {
   auto container = Run(Shell(kStubborn));
   ASSERT_TRUE(container.ok()) << container.status();

@@ -178,6 +178,15 @@ TEST_F(RecoveryTest, ADamagedRecordIsShownAndRemovable) {
   EXPECT_FALSE(IsAlive(container.pid()));
 }
 
+// Killed between the directory and the record in it.
+TEST_F(RecoveryTest, ADirectoryWithoutAnythingIsRemoved) {
+  CloseEngine();
+  fs::create_directory(root_ + "/containers/" + std::string(64, 'a'));
+  OpenEngine();
+  EXPECT_EQ(engine_->List(node::v1::ListRequest())->containers_size(), 0);
+  EXPECT_THAT(Leftovers(), IsEmpty());
+}
+
 TEST_F(RecoveryTest, WhatNoRecordSpeaksOfIsRemoved) {
   Container container = RunOne("sleep 1000");
   CloseEngine();
