@@ -175,10 +175,7 @@ bool LogWriter::AddEntry(Stream stream, char tag, std::string_view first, std::s
   if (file_full) (void)Rotate();
   if (buffered_ == 0 && lost_entries_ > 0) AddLostMarker();
   char* at = buffer_.data() + buffered_;
-  auto put = [&at](std::string_view part) {
-    memcpy(at, part.data(), part.size());
-    at += part.size();
-  };
+  auto put = [&at](std::string_view part) { at = std::copy(part.begin(), part.end(), at); };
   put({time_, time_bytes_});
   put(stream == Stream::kOutput ? " stdout " : " stderr ");
   *at++ = tag;

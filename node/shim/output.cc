@@ -180,7 +180,8 @@ void Output::Drain(std::function<void()> done) {
     give_up_timer_ = loop_.After(kBlockedAfterEnd, [this] {
       give_up_timer_ = 0;
       log_->StopBlocking();
-      if (retry_timer_ == 0) RetryLog();
+      loop_.Cancel(retry_timer_);
+      RetryLog();
     });
   }
   FinishIfDrained();

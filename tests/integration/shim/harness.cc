@@ -294,7 +294,7 @@ Shim::Shim() {
 Shim::~Shim() {
   if (pid_ > 0) Kill();
   std::string messages = ReadAll(directory() + "/shim.log");
-  if (!messages.empty()) std::fprintf(stderr, "shim.log: %s\n", messages.c_str());
+  EXPECT_EQ(messages, "") << "the supervisor complained";
   EXPECT_TRUE(RemoveTreeAt(AT_FDCWD, base_).ok());
 }
 
