@@ -17,6 +17,8 @@ struct Transition {
 constexpr Transition kTransitions[] = {
     {node::v1::CONTAINER_STATE_CREATING, node::v1::CONTAINER_STATE_CREATED},
     {node::v1::CONTAINER_STATE_CREATED, node::v1::CONTAINER_STATE_STARTING},
+    // RunContainer.
+    {node::v1::CONTAINER_STATE_CREATING, node::v1::CONTAINER_STATE_STARTING},
     {node::v1::CONTAINER_STATE_STARTING, node::v1::CONTAINER_STATE_RUNNING},
     // Its process could not be started, or had ended before the start was acknowledged.
     {node::v1::CONTAINER_STATE_STARTING, node::v1::CONTAINER_STATE_EXITED},

@@ -31,10 +31,11 @@ class Launch {
     if (!engine_->closing()) Unwind();
   }
 
+  absl::Status CheckStartable();
+  absl::Status StartSupervisor();
   absl::Status RecordStarting();
   absl::Status CompilePlan();
   absl::Status MakeGroup();
-  absl::Status StartSupervisor();
   void PassAttachments();
   absl::Status SendPlan(ShimClient::Answered answered);
   absl::StatusOr<Container> RecordRunning(absl::StatusOr<ShimClient::Answer> answer);
@@ -52,17 +53,23 @@ class Launch {
   cgroup::AttachFds attach_;
 };
 
-absl::Status Launch::RecordStarting() {
+absl::Status Launch::CheckStartable() {
   Snapshot present = engine_->registry()->Get(runtime_->id);
   if (present == nullptr) return ContainerGone();
   spec_ = present->container().spec();
   const node::v1::ContainerState state = present->container().state();
-  if (state != node::v1::CONTAINER_STATE_CREATED && state != node::v1::CONTAINER_STATE_EXITED) {
+  // CREATING: RunContainer, which goes on to the start without a record of its own in between.
+  if (state != node::v1::CONTAINER_STATE_CREATING && state != node::v1::CONTAINER_STATE_CREATED &&
+      state != node::v1::CONTAINER_STATE_EXITED) {
     return WrongState(present->container());
   }
   // What an earlier run left, before the record says that another begins, because an `exit` of the
   // old run must not be taken for the new one's.
-  RETURN_IF_ERROR(engine_->ForgetRun(runtime_));
+  if (state == node::v1::CONTAINER_STATE_EXITED) return engine_->ForgetRun(runtime_);
+  return absl::OkStatus();
+}
+
+absl::Status Launch::RecordStarting() {
   return engine_->registry()
       ->Change(runtime_->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
                [](ContainerRecord& record) {
@@ -186,22 +193,25 @@ void EngineImpl::Start(node::v1::StartRequest request, Done<node::v1::StartRespo
   if (!found.ok()) return answer(found.status());
   std::shared_ptr<Runtime> runtime = RuntimeOf((*found)->container().id());
   absl::Status queued = runtime->operations->Run([this, runtime, answer](Finished finished) {
-    StartInQueue(runtime, [this, runtime, answer, finished](absl::StatusOr<Container> started) {
-      if (!started.ok()) {
-        RecordStartFailed(runtime, started.status());
-        answer(started.status());
-      } else {
-        node::v1::StartResponse response;
-        *response.mutable_container() = *std::move(started);
-        answer(std::move(response));
-      }
-      finished();
-    });
+    auto made_already = [] { return absl::OkStatus(); };
+    StartInQueue(runtime, made_already,
+                 [this, runtime, answer, finished](absl::StatusOr<Container> started) {
+                   if (!started.ok()) {
+                     RecordStartFailed(runtime, started.status());
+                     answer(started.status());
+                   } else {
+                     node::v1::StartResponse response;
+                     *response.mutable_container() = *std::move(started);
+                     answer(std::move(response));
+                   }
+                   finished();
+                 });
   });
   if (!queued.ok()) answer(queued);
 }
 
-void EngineImpl::StartInQueue(std::shared_ptr<Runtime> runtime, ContainerDone done) {
+void EngineImpl::StartInQueue(std::shared_ptr<Runtime> runtime,
+                              const std::function<absl::Status()>& make_files, ContainerDone done) {
   auto launch = std::make_shared<Launch>(this, runtime);
   auto fail = [this, launch, runtime, done](const absl::Status& why) {
     launch->Unwind();
@@ -210,10 +220,13 @@ void EngineImpl::StartInQueue(std::shared_ptr<Runtime> runtime, ContainerDone do
     done(Annotate(why, absl::StrCat("start container ", name)));
   };
   auto prepare = [&]() -> absl::Status {
+    RETURN_IF_ERROR(launch->CheckStartable());
+    // First, because it comes up on another processor beside all that follows.
+    RETURN_IF_ERROR(launch->StartSupervisor());
+    RETURN_IF_ERROR(make_files());
     RETURN_IF_ERROR(launch->RecordStarting());
     RETURN_IF_ERROR(launch->CompilePlan());
     RETURN_IF_ERROR(launch->MakeGroup());
-    RETURN_IF_ERROR(launch->StartSupervisor());
     launch->PassAttachments();
     return launch->SendPlan([this, launch, done, fail](absl::StatusOr<ShimClient::Answer> answer) {
       // Answers come on the loop's thread, which must not wait for the disk.

@@ -14,7 +14,7 @@ using node::v1::ContainerState;
 TEST(ContainerState, TableOfTransitions) {
   constexpr char kPicture[] = R"(
 from\to   CREATING CREATED STARTING RUNNING PAUSED EXITED REMOVING UNKNOWN
-CREATING  x        x       .        .       .      .      x        x
+CREATING  x        x       x        .       .      .      x        x
 CREATED   .        x       x        .       .      .      x        x
 STARTING  .        .       x        x       .      x      x        x
 RUNNING   .        .       .        x       x      x      x        x
