@@ -251,8 +251,9 @@ absl::StatusOr<bool> FileLogReader::PeekLine(std::string_view& line) {
     ASSIGN_OR_RETURN(bool more, FillBuffer());
     if (more) continue;
     // An unfinished line is read anew when there is more, because a writer whose disk is full takes
-    // a torn entry back. And a follower that waits holds no memory.
-    buffer_ = std::string();
+    // a torn entry back. And a follower that waits holds no memory: assigning an empty string would
+    // keep the capacity.
+    std::string().swap(buffer_);
     return false;
   }
 }
