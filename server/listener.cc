@@ -130,8 +130,12 @@ absl::Status CheckTransport(const Listener& listener, bool tls, bool insecure) {
   return absl::OkStatus();
 }
 
+absl::Status MakeSocketDirectory(const std::string& path) {
+  return MakeDirs(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0711);
+}
+
 absl::Status PrepareUnixSocket(const std::string& path) {
-  RETURN_IF_ERROR(MakeDirs(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0711));
+  RETURN_IF_ERROR(MakeSocketDirectory(path));
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return absl::OkStatus();

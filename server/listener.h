@@ -31,8 +31,11 @@ bool IsLoopback(const std::string& host);
 // Whether the listener may be opened: TCP without TLS is plain text and without authentication.
 absl::Status CheckTransport(const Listener& listener, bool tls, bool insecure);
 
-// Makes the socket's directory (0711, so that a client may reach the socket and list nothing) and
-// checks that `path` is free or a socket that nobody listens on, which gRPC then replaces.
+// Makes the socket's directory, 0711 so that a client may reach the socket and list nothing; one
+// that exists is left as it is. Before the engine is opened, which would make its own 0700.
+absl::Status MakeSocketDirectory(const std::string& path);
+
+// Checks that `path` is free or a socket that nobody listens on, which gRPC then replaces.
 // FAILED_PRECONDITION otherwise: another daemon's socket must not be taken from it.
 absl::Status PrepareUnixSocket(const std::string& path);
 // After gRPC has bound it. Until then it had the modes left by the umask, whose owner alone may

@@ -37,13 +37,15 @@ struct Link final : Interruptible {
   Reactor* reactor;  // guarded by mutex; nullptr once Finish is due
 };
 
-// Names the container of a message in the log: an id, or a reference as the client gave it.
+// Names the container of a message in the log: an id, or a reference or name as the client gave it.
 template <typename Message>
 void LogContainer(Call* call, const Message& message) {
   if constexpr (requires { message.container().id(); }) {
     call->set_container(message.container().id());
   } else if constexpr (requires { std::string_view(message.container()); }) {
     call->set_container(message.container());
+  } else if constexpr (requires { message.spec().name(); }) {
+    call->set_container(message.spec().name());
   } else if constexpr (requires { message.start().container(); }) {
     if (message.has_start()) call->set_container(message.start().container());
   }
