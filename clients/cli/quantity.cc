@@ -50,6 +50,29 @@ std::optional<long double> TakeDecimal(absl::string_view& text) {
   return place == 0 ? value : value / place;
 }
 
+std::optional<absl::Time> ReadTime(absl::string_view text, absl::Time now) {
+  absl::Time time;
+  std::string error;
+  for (const char* form : {"%Y-%m-%d%ET%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%E*S%Ez"}) {
+    if (absl::ParseTime(form, text, &time, &error)) return time;
+  }
+  for (const char* form :
+       {"%Y-%m-%d%ET%H:%M:%E*S", "%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d%ET%H:%M", "%Y-%m-%d"}) {
+    if (absl::ParseTime(form, text, absl::LocalTimeZone(), &time, &error)) return time;
+  }
+  // A plain number is a moment and not a duration, because scripts hand on `date +%s`.
+  absl::string_view rest = text;
+  std::optional<long double> seconds = TakeDecimal(rest);
+  if (seconds && rest.empty() && *seconds < 1e12L) {
+    const int64_t whole = static_cast<int64_t>(*seconds);
+    return absl::FromUnixSeconds(whole) +
+           absl::Nanoseconds(std::llround((*seconds - whole) * 1e9L));
+  }
+  absl::StatusOr<absl::Duration> ago = ParseDuration(text);
+  if (!ago.ok()) return std::nullopt;
+  return now - *ago;
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> ParseSize(absl::string_view text) {
@@ -105,25 +128,11 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
 }
 
 absl::StatusOr<absl::Time> ParseTime(absl::string_view text, absl::Time now) {
-  absl::Time time;
-  std::string error;
-  for (const char* form : {"%Y-%m-%d%ET%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%E*S%Ez"}) {
-    if (absl::ParseTime(form, text, &time, &error)) return time;
-  }
-  for (const char* form :
-       {"%Y-%m-%d%ET%H:%M:%E*S", "%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d%ET%H:%M", "%Y-%m-%d"}) {
-    if (absl::ParseTime(form, text, absl::LocalTimeZone(), &time, &error)) return time;
-  }
-  // A plain number is a moment and not a duration, because scripts hand on `date +%s`.
-  absl::string_view rest = text;
-  std::optional<long double> seconds = TakeDecimal(rest);
-  if (seconds && rest.empty() && *seconds < 253402300800.0L) {
-    const int64_t whole = static_cast<int64_t>(*seconds);
-    return absl::FromUnixSeconds(whole) +
-           absl::Nanoseconds(std::llround((*seconds - whole) * 1e9L));
-  }
-  absl::StatusOr<absl::Duration> ago = ParseDuration(text);
-  if (ago.ok()) return now - *ago;
+  // What a protobuf Timestamp can say. absl reads more: "infinite-past", and years of many digits.
+  const absl::Time earliest = absl::FromUnixSeconds(-62135596800);  // year 1
+  const absl::Time end = absl::FromUnixSeconds(253402300800);       // year 10000
+  std::optional<absl::Time> time = ReadTime(text, now);
+  if (time && *time >= earliest && *time < end) return *time;
   return Refuse("time", text,
                 "an age such as 10m, RFC 3339 such as 2024-05-01T10:00:00Z, or seconds since 1970");
 }

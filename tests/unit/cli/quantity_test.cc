@@ -84,6 +84,9 @@ TEST(TimeTest, Reads) {
   // What logs -t and events print can be given back.
   EXPECT_EQ(*ParseTime("2024-05-01T10:00:00.123456789Z", now), now + absl::Nanoseconds(123456789));
   EXPECT_FALSE(ParseTime("yesterday", now).ok());
+  EXPECT_FALSE(ParseTime("infinite-past", now).ok());
+  EXPECT_FALSE(ParseTime("0000-01-01T00:00:00Z", now).ok()) << "before what a timestamp can say";
+  EXPECT_FALSE(ParseTime("10000-01-01T00:00:00Z", now).ok());
   EXPECT_FALSE(ParseTime("", now).ok());
 }
 
