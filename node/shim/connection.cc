@@ -44,13 +44,19 @@ bool Connection::WriteQueued() {
   return !broken_;
 }
 
+// Destroys this, and the callback with it if it were not moved away.
+void Connection::Close() {
+  auto closed = std::move(callbacks_.on_closed);
+  closed();
+}
+
 void Connection::OnEvents(uint32_t events) {
   if ((events & EPOLLOUT) && !broken_ && !queue_.empty() && WriteQueued()) {
     loop_.Change(socket_.get(), EPOLLIN);
     callbacks_.on_flushed();
   }
   if (broken_) {
-    callbacks_.on_closed();  // destroys this
+    Close();
     return;
   }
   if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
@@ -59,7 +65,7 @@ void Connection::OnEvents(uint32_t events) {
   pb::Request request;
   if (!packet.ok() || (packet->message.empty() && packet->fds.empty()) ||
       !request.ParseFromString(packet->message)) {
-    callbacks_.on_closed();  // destroys this
+    Close();
     return;
   }
   callbacks_.on_request(request, std::move(packet->fds));

@@ -41,6 +41,7 @@ class Connection {
   };
   void OnEvents(uint32_t events);
   bool WriteQueued();
+  void Close();
 
   EventLoop& loop_;
   UniqueFd socket_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,12 +98,7 @@ MaybeFailure Streams::Make(const pb::LaunchPlan& plan, HostRoot owner) {
   if (plan.stdin_open()) {
     if (MaybeFailure failure = MakePipe(&in)) return failure;
   }
-  if (owner.uid != 0) {
-    // So that root of the user namespace can open them by name, and give them to its users.
-    for (int fd : {in.reader.get(), out.writer.get(), error.writer.get()}) {
-      if (fd >= 0) (void)fchown(fd, owner.uid, owner.gid);
-    }
-  }
+  for (int fd : {in.reader.get(), out.writer.get(), error.writer.get()}) GiveToHostRoot(fd, owner);
   return std::nullopt;
 }
 
@@ -203,6 +199,12 @@ uint32_t HostId(const IdRanges& ranges) {
 
 HostRoot HostRootOf(const pb::LaunchPlan& plan) {
   return {.uid = HostId(plan.uid_maps()), .gid = HostId(plan.gid_maps())};
+}
+
+void GiveToHostRoot(int fd, HostRoot root) {
+  struct stat info;
+  if (fd < 0 || root.uid == 0 || fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return;
+  (void)fchown(fd, root.uid, root.gid);
 }
 
 void Discard(StartedProcess& process) {

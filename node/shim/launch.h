@@ -35,6 +35,10 @@ struct HostRoot {
   gid_t gid = 0;
 };
 HostRoot HostRootOf(const pb::LaunchPlan& plan);
+// So that root of a user namespace can open its standard streams by name, and give them to its
+// users. Pipes alone: anything else (/dev/null) is not only the container's. -1 and the host's own
+// root are passed over.
+void GiveToHostRoot(int fd, HostRoot root);
 
 struct StartedInit {
   StartedProcess process;

@@ -181,11 +181,7 @@ MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,
   if (request.has_stdout()) streams.stdio[1] = indexed.Get(request.stdout());
   if (request.has_stderr()) streams.stdio[2] = indexed.Get(request.stderr());
   if (indexed.missing()) return BadRequest(EBADF, "exec");
-  if (init_->host_root.uid != 0) {
-    for (int fd : streams.stdio) {
-      if (fd >= 0) (void)fchown(fd, init_->host_root.uid, init_->host_root.gid);
-    }
-  }
+  for (int fd : streams.stdio) GiveToHostRoot(fd, init_->host_root);
   auto exec = std::make_unique<Exec>();
   if (MaybeFailure failure = StartExec(plan, init_->started.pidfd, init_->started.pid, placement,
                                        streams, &exec->started)) {

@@ -207,6 +207,18 @@ TEST_F(ExecTest, DiesWithTheSupervisorInTheHostsPidNamespace) {
   EXPECT_FALSE(IsAlive(pid));
 }
 
+// /dev/null as a stream of a user namespace is still the host's.
+TEST_F(ExecTest, NullStaysTheHosts) {
+  Start({"sleep", "1000"}, UseUserNamespace);
+  pb::ExecPlan plan = shim_.ExecPlan("e1", {"true"});
+  plan.set_join_flags(plan.join_flags() | CLONE_NEWUSER);
+  UniqueFd null = *OpenAt(AT_FDCWD, "/dev/null", O_RDWR);
+  ASSERT_TRUE(client_.Exec(plan, {null.get(), null.get(), null.get()}).reply.has_execed());
+  struct stat info;
+  ASSERT_EQ(stat("/dev/null", &info), 0);
+  EXPECT_EQ(info.st_uid, 0u);
+}
+
 TEST_F(ExecTest, EntersTheGroupsThatAreGiven) {
   const std::string group = "/sys/fs/cgroup/pids/noded-shim-test-" + std::to_string(getpid());
   if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no v1 pids hierarchy";

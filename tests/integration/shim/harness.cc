@@ -128,6 +128,10 @@ uint64_t Client::Send(pb::Request request, const std::vector<int>& fds) {
   return request.id();
 }
 
+void Client::SendRaw(const std::string& packet) {
+  EXPECT_TRUE(SendPacket(socket_.get(), packet).ok());
+}
+
 bool Client::ReceiveMessage(std::chrono::milliseconds timeout) {
   if (closed_ || !WaitReadable(socket_.get(), timeout)) return false;
   absl::StatusOr<Packet> packet = ReceivePacket(socket_.get());

@@ -43,6 +43,7 @@ class Client {
   Answer Ask(pb::Request request, const std::vector<int>& fds = {});
   uint64_t Send(pb::Request request, const std::vector<int>& fds = {});
   Answer Receive(uint64_t id);
+  void SendRaw(const std::string& packet);
   pb::ExitRecord WaitExited();
   pb::ExecState WaitExecExited(const std::string& exec_id);
   void Close() { socket_.Reset(); }

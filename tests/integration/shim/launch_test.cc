@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -292,6 +293,69 @@ TEST(LaunchTest, ClosedRlimit) {
   });
   EXPECT_EQ(failure.step(), pb::FAILURE_STEP_RLIMIT);
   EXPECT_EQ(failure.object(), "nofile");
+}
+
+TEST(LaunchTest, GroupOfTheUnifiedHierarchyAndItsNamespace) {
+  const std::string group = "/sys/fs/cgroup/unified/noded-shim-test-" + std::to_string(getpid());
+  if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no unified hierarchy beside v1";
+  {
+    Shim shim;
+    Client client = shim.Connect();
+    Attached attached = shim.Attach(client);
+    pb::LaunchPlan plan = shim.Plan({"grep", "^0::", "/proc/self/cgroup"});
+    plan.add_steps()->mutable_new_cgroup_namespace();
+    UniqueFd memfd = *SealedMemfd("plan", plan.SerializeAsString());
+    UniqueFd directory = *OpenAt(AT_FDCWD, group, O_RDONLY | O_DIRECTORY);
+    UniqueFd events = *OpenAt(directory.get(), "cgroup.events", O_RDONLY);
+    pb::Request request;
+    request.mutable_launch()->set_cgroup_directory(1);
+    Client::Answer answer = client.Ask(request, {memfd.get(), directory.get()});
+    EXPECT_TRUE(answer.reply.has_launched()) << answer.Text();
+    // Its own group is the root of what it sees.
+    EXPECT_EQ(attached.ReadToEnd(), "0::/\n");
+    client.WaitExited();
+  }
+  EXPECT_EQ(rmdir(group.c_str()), 0);
+}
+
+TEST(LaunchTest, AGroupThatIsNone) {
+  Shim shim;
+  Client client = shim.Connect();
+  UniqueFd memfd = *SealedMemfd("plan", shim.Plan({"true"}).SerializeAsString());
+  UniqueFd directory = *OpenAt(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY);
+  pb::Request request;
+  request.mutable_launch()->set_cgroup_directory(1);
+  Client::Answer answer = client.Ask(request, {memfd.get(), directory.get()});
+  EXPECT_EQ(answer.reply.failure().step(), pb::FAILURE_STEP_CGROUP) << answer.Text();
+}
+
+TEST(LaunchTest, GarbageEndsItsConnectionAndNoOther) {
+  Shim shim;
+  Client client = shim.Connect(), garbage = shim.Connect();
+  client.Query();
+  garbage.SendRaw("\xff\xff\xff not a request");
+  EXPECT_TRUE(garbage.WaitClosed());
+  EXPECT_FALSE(client.Query().has_running());
+}
+
+// As on a full disk; a limit of the supervisor's own is easier to take back.
+TEST(LaunchTest, TheEndIsWrittenWhenThereIsRoomAgain) {
+  Shim shim;
+  Client client = shim.Connect();
+  ASSERT_TRUE(client.Launch(shim.Plan({"sleep", "1000"})).reply.has_launched());
+  const rlimit none{.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(prlimit(shim.pid(), RLIMIT_FSIZE, &none, nullptr), 0);
+  client.SignalInit(SIGTERM);
+  client.SignalInit(SIGKILL);
+  EXPECT_EQ(client.WaitExited().signal(), SIGKILL);
+  EXPECT_NE(access((shim.directory() + "/exit").c_str(), F_OK), 0);
+  EXPECT_TRUE(client.Query().has_exited()) << "it left before the end was written";
+  const rlimit all{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(prlimit(shim.pid(), RLIMIT_FSIZE, &all, nullptr), 0);
+  EXPECT_TRUE(shim.WaitLeft());
+  pb::ExitRecord written;
+  ASSERT_TRUE(written.ParseFromString(ReadAll(shim.directory() + "/exit")));
+  EXPECT_EQ(written.signal(), SIGKILL);
 }
 
 TEST(LaunchTest, KilledSupervisorTakesInitWithIt) {
