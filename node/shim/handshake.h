@@ -1,5 +1,4 @@
-// The talk between the supervisor and a child that it has cloned, until the child is another
-// program.
+// The talk between the supervisor and its clone, until that has become another program.
 //
 //   supervisor                                 child
 //     clone3 ────────────────────────────────▶ waits

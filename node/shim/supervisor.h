@@ -1,11 +1,9 @@
 // The owner of one container. It promises:
-//   - once a launch is answered, the container's output is in the log and its end in the file
-//   "exit", whether or not a
-//     noded is there to see it;
+//   - once a launch is answered, the container's output goes to the log and its end to the file
+//     "exit", whether or not a noded is there to see it;
 //   - a launch or exec that failed has left no process when that is answered;
 //   - init never outlives the supervisor (its parent-death signal);
-//   - nothing that a container or a client does, or does not do, blocks it, but for host paths that
-//   hang;
+//   - no container and no client can block it (a host path that hangs can);
 //   - it ends by itself when it has nothing more to do or to tell.
 // It has no policy: it does what plans and requests say. Single-threaded.
 #ifndef NODE_SHIM_SUPERVISOR_H_
