@@ -22,7 +22,9 @@ for argument in "$@"; do
 done
 [ "$(id -u)" -eq 0 ] || { echo "quickstart: containers need root: sudo $0" >&2; exit 1; }
 
-heading() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\033[1m' plain=$'\033[0m'
+heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 # show COMMAND…: prints it as it would be typed, then runs it.
 show() {
   local word line='$'
@@ -140,9 +142,14 @@ show nodectl version
 heading "A container in the foreground: its output, its exit status"
 show nodectl run --rm --rootfs "$work/busybox" echo "hello from a container"
 
+echo "\$ nodectl run --rm --rootfs \$DEMO/busybox sh -c 'exit 42'; echo \$?"
+nodectl run --rm --rootfs "$work/busybox" sh -c 'exit 42' && status=0 || status=$?
+echo "$status"
+[ "$status" -eq 42 ] || { echo "quickstart: the exit status should be 42" >&2; exit 1; }
+
 heading "One in the background, with limits"
 show nodectl run -d --name counter --memory 64m --cpus 0.5 --pids-limit 50 --rootfs "$work/busybox" \
-  sh -c 'i=0; while sleep 0.1; do i=$((i+1)); echo "line $i"; done'
+  sh -c 'trap "exit 0" TERM; i=0; while sleep 0.1; do i=$((i+1)); echo "line $i"; done'
 show nodectl ps
 
 heading "Inside it: a process tree, a host name and a network of its own"
@@ -158,10 +165,10 @@ show nodectl logs --tail 3 counter
 show nodectl stats --no-stream counter
 
 heading "kill -9 of the daemon: the container goes on, and its log has no gap"
-process=$(nodectl top -o json counter | grep -m1 -oE '"pid": *"?[0-9]+' | grep -oE '[0-9]+$' || true)
+process=$(nodectl inspect counter | sed -nE 's/^ *"pid": *"?([0-9]+).*/\1/p' | head -1)
 show kill -9 "$daemon"
 until_true 10 bash -c "! kill -0 $daemon 2>/dev/null"
-lines_now() { cat "$work"/root/containers/*/log* "$work"/root/containers/*/log*/* 2>/dev/null | wc -l; }
+lines_now() { find "$work/root/containers" -type f -path '*log*' -exec cat {} + | wc -l; }
 before=$(lines_now)
 more_lines() { [ "$(lines_now)" -gt "$((before + 3))" ]; }
 until_true 20 more_lines || { echo "quickstart: the container writes no more" >&2; exit 1; }
