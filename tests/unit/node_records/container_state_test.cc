@@ -24,7 +24,7 @@ REMOVING  .        .       .        .       .      .      x        .
 UNKNOWN   .        .       .        .       .      x      x        x
 )";
   auto state = [](const std::string& name) {
-    ContainerState parsed;
+    ContainerState parsed = node::v1::CONTAINER_STATE_UNSPECIFIED;
     EXPECT_TRUE(node::v1::ContainerState_Parse("CONTAINER_STATE_" + name, &parsed)) << name;
     return parsed;
   };
