@@ -69,9 +69,9 @@ step() {
 
 # programs BUILD_DIR LABEL: "name<TAB>timeout<TAB>program" of each test with that label.
 programs() {
-  ctest --test-dir "$1" --show-only=json-v1 | jq -r --arg label "$2" '
+  ctest --test-dir "$1" --show-only=json-v1 | jq -r --arg wanted "$2" '
     .tests[] | ([.properties[] | {key: .name, value: .value}] | from_entries) as $properties
-    | select(($properties.LABELS // []) | index($label))
+    | select(($properties.LABELS // []) | index($wanted))
     | [.name, ($properties.TIMEOUT // 300 | floor | tostring), .command[0]] | @tsv'
 }
 
