@@ -113,28 +113,28 @@ void Answer(EngineImpl* engine, Request request, bool run,
   if (absl::Status valid = CheckRequest(request.spec(), request.request_id()); !valid.ok()) {
     return answer(valid);
   }
-  absl::Status submitted = engine->Submit([engine, request = std::move(request), run, answer] {
-    if (request.dry_run()) {
-      return engine->CheckPaths(request.spec(), [=](absl::Status paths) {
-        absl::StatusOr<DryRun> dry = paths;
-        if (paths.ok()) dry = CompileOnly(engine, request.spec());
+  if (request.dry_run()) {
+    return engine->CheckPaths(request.spec(), [=](absl::Status paths) {
+      if (!paths.ok()) return answer(paths);
+      absl::Status submitted = engine->Submit([=] {
+        absl::StatusOr<DryRun> dry = CompileOnly(engine, request.spec());
         if (!dry.ok()) return answer(dry.status());
         Response response;
         *response.mutable_container() = std::move(dry->container);
         response.set_launch_plan_json(std::move(dry->plan_json));
         answer(std::move(response));
       });
-    }
-    auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
-        request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
-    engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
-      if (!container.ok()) return answer(container.status());
-      Response response;
-      *response.mutable_container() = *std::move(container);
-      answer(std::move(response));
+      if (!submitted.ok()) answer(submitted);
     });
+  }
+  auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
+      request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
+  engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
+    if (!container.ok()) return answer(container.status());
+    Response response;
+    *response.mutable_container() = *std::move(container);
+    answer(std::move(response));
   });
-  if (!submitted.ok()) answer(submitted);
 }
 
 }  // namespace
@@ -149,8 +149,9 @@ void EngineImpl::CreateContainer(node::v1::CreateContainerRequest request,
   Answer(this, std::move(request), false, std::move(done));
 }
 
-// On the pool. A repeat of a request that failed begins anew, because nothing is left of the first;
-// one that comes while the first is under way waits for it.
+// From memory until it is in the container's queue, on whatever thread: each change of threads
+// costs a start its time. A repeat of a request that failed begins anew, because nothing is left of
+// the first; one that comes while the first is under way waits for it.
 void EngineImpl::Create(std::shared_ptr<Creation> creation, ContainerDone done) {
   auto known = registry_->FindRequest(creation->request_id, creation->digest);
   if (!known.ok()) return done(known.status());
@@ -171,15 +172,11 @@ void EngineImpl::Create(std::shared_ptr<Creation> creation, ContainerDone done) 
   });
 }
 
-// Before anything is made. Answers on the pool, or at once with why not.
+// Before anything is made.
 void EngineImpl::CheckPaths(const ContainerSpec& spec, std::function<void(absl::Status)> done) {
   paths_->Run(
       HostPaths(spec), [spec](const PathChecks::AtPath& at) { return CheckHostPaths(spec, at); },
-      [this, done = std::move(done)](absl::Status checked) {
-        if (!checked.ok()) return done(checked);
-        absl::Status submitted = Submit([done] { done(absl::OkStatus()); });
-        if (!submitted.ok()) done(submitted);
-      });
+      std::move(done));
 }
 
 void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container& first,

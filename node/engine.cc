@@ -194,7 +194,7 @@ absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> EngineI
 
 void EngineImpl::ScheduleReaping() {
   loop_->RunAfter(kReapInterval, [this] {
-    ReapStrangers();
+    SubmitAlways([this] { ReapStrangers(); });
     ScheduleReaping();
   });
 }

@@ -104,6 +104,7 @@ class EngineImpl final : public Engine {
   // ---- create.cc ----
   struct Creation;
   void Create(std::shared_ptr<Creation> creation, ContainerDone done);
+  // Calls back on any thread.
   void CheckPaths(const node::v1::ContainerSpec& spec, std::function<void(absl::Status)> done);
 
   // ---- start.cc ----
@@ -136,6 +137,8 @@ class EngineImpl final : public Engine {
   void RetireSupervisor(const std::shared_ptr<Runtime>& runtime, absl::Duration grace);
   void EndWithoutSupervisor(std::shared_ptr<Runtime> runtime, std::shared_ptr<const Pidfd> init,
                             Finished finished);
+  void AwaitInitEnd(std::shared_ptr<const Pidfd> init, absl::Time deadline,
+                    std::function<void(bool ended)> done);
   // Kills what is left in the group and removes it; what will not die yet is tried again later.
   void ReleaseGroup(std::shared_ptr<SharedGroup> group, const std::string& id);
   void RetryRelease(std::shared_ptr<SharedGroup> group, absl::Duration pause);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "node/base/file.h"
 #include "node/base/status.h"
 #include "node/container_state.h"
@@ -20,6 +21,7 @@ namespace {
 
 // init has the parent-death signal and its group was killed.
 constexpr absl::Duration kInitEndBound = absl::Seconds(10);
+constexpr absl::Duration kReapPause = absl::Milliseconds(20);
 // Usually the tasks are dead and this takes no time at all.
 constexpr absl::Duration kGroupBound = absl::Seconds(1);
 constexpr absl::Duration kGroupRetryFirst = absl::Seconds(2);
@@ -96,7 +98,20 @@ void EngineImpl::EndWithoutSupervisor(std::shared_ptr<Runtime> runtime,
     });
   };
   if (init == nullptr) return record(true);
-  AwaitEnd(init, kInitEndBound, record);
+  AwaitInitEnd(std::move(init), absl::Now() + kInitEndBound, record);
+}
+
+// An init ends when all of its pid namespace have been reaped, and those that its supervisor had
+// exec'd have become ours to reap.
+void EngineImpl::AwaitInitEnd(std::shared_ptr<const Pidfd> init, absl::Time deadline,
+                              std::function<void(bool ended)> done) {
+  AwaitEnd(init, kReapPause, [this, init, deadline, done = std::move(done)](bool ended) {
+    if (ended || absl::Now() > deadline) return done(ended);
+    SubmitAlways([this, init, deadline, done] {
+      ReapStrangers();
+      AwaitInitEnd(init, deadline, done);
+    });
+  });
 }
 
 void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitRecord& exit,

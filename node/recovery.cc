@@ -94,7 +94,10 @@ void EngineImpl::RecoverAll() {
 void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
   Snapshot snapshot = registry_->Get(runtime->id);
   const Container& container = snapshot->container();
-  absl::StatusOr<cgroup::Driver*> driver = DriverFor(CgroupParentOf(container.spec()));
+  // Where it was made, though another parent may have been set since.
+  const std::string& path = container.cgroup_path();
+  absl::StatusOr<cgroup::Driver*> driver =
+      DriverFor(path.empty() ? options_.cgroup_parent : path.substr(0, path.rfind('/')));
   if (driver.ok()) {
     absl::StatusOr<std::unique_ptr<cgroup::Group>> group = (*driver)->Open(runtime->id);
     if (group.ok()) {
@@ -112,6 +115,8 @@ void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
       Discard(runtime);
       return finished();
     case node::v1::CONTAINER_STATE_CREATED:
+      // A supervisor that was started and not connected to yet leaves by itself.
+      RetireSupervisor(runtime, absl::ZeroDuration());
       if (snapshot->discard_unless_started()) Discard(runtime);
       return finished();
     case node::v1::CONTAINER_STATE_EXITED:
@@ -130,6 +135,8 @@ void EngineImpl::FinishExit(const std::shared_ptr<Runtime>& runtime, const Snaps
     group = std::move(runtime->group);
   }
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);
+  // Its socket; the supervisor itself leaves when its work is done.
+  RetireSupervisor(runtime, absl::ZeroDuration());
   AutoRemove(runtime, *snapshot);
 }
 

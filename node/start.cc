@@ -72,8 +72,11 @@ absl::Status Launch::CheckStartable() {
 absl::Status Launch::RecordStarting() {
   return engine_->registry()
       ->Change(runtime_->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
-               [](ContainerRecord& record) {
+               [this](ContainerRecord& record) {
                  MarkStarting(record);
+                 // The daemon's parent may be another since the container was created.
+                 record.mutable_container()->set_cgroup_path(
+                     absl::StrCat(engine_->CgroupParentOf(spec_), "/", runtime_->id));
                  return absl::OkStatus();
                })
       .status();

@@ -217,6 +217,8 @@ TEST_F(ExecTest, ADetachedOneOutlivesItsStream) {
   EXPECT_FALSE(end->has_value());
   stream->Cancel();
   EXPECT_TRUE(IsAlive(started.pid()));
+  // Written down beside the answer, not before it.
+  EXPECT_TRUE(Eventually([&] { return Get(id_)->exec_ids_size() == 1; }));
   EXPECT_THAT(Get(id_)->exec_ids(), ::testing::ElementsAre(started.exec_id()));
   EXPECT_TRUE(Eventually([&] { return Get(id_)->exec_ids().empty(); }));
   EXPECT_EQ(Exec(id_, "cat /tmp/later").out, "written\n");

@@ -27,6 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 using google::protobuf::util::TimeUtil;
 
+constexpr char kScratchPrefix[] = "/tmp/noded-engine-";
 constexpr char kBusybox[] = "/bin/busybox";
 constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
 constexpr const char* kCommands[] = {
@@ -92,12 +93,12 @@ void EngineTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   if (!fs::exists(kBusybox)) GTEST_SKIP() << "needs busybox-static";
   static int number = 0;
-  char directory[] = "/tmp/noded-engine-XXXXXX";
-  scratch_ = mkdtemp(directory);
+  std::string directory = absl::StrCat(kScratchPrefix, "XXXXXX");
+  scratch_ = mkdtemp(directory.data());
   root_ = scratch_ + "/root";
   state_dir_ = scratch_ + "/state";
   cgroup_parent_ = absl::StrCat("/noded-test-", getpid(), "-", number++);
-  mounts_before_ = Mountinfo();
+  mounts_before_ = Mounts(scratch_);
   OpenEngine();
 }
 
@@ -133,11 +134,15 @@ void EngineTest::TearDown() {
   }
   CloseEngine();
   EXPECT_THAT(Leftovers(), ::testing::IsEmpty());
-  EXPECT_EQ(Mountinfo(), mounts_before_) << "the host's mounts have changed";
-  for (const std::string& group : GroupDirectories(cgroup_parent_)) {
+  EXPECT_EQ(Mounts(scratch_), mounts_before_) << "the host's mounts have changed";
+  RemoveGroups(cgroup_parent_);
+  fs::remove_all(scratch_);
+}
+
+void EngineTest::RemoveGroups(const std::string& parent) {
+  for (const std::string& group : GroupDirectories(parent)) {
     EXPECT_EQ(rmdir(group.c_str()), 0) << group << ": " << ErrnoText(errno);
   }
-  fs::remove_all(scratch_);
 }
 
 std::vector<std::string> EngineTest::Leftovers() const {
@@ -312,7 +317,16 @@ bool Eventually(const std::function<bool()>& condition, absl::Duration patience)
   return true;
 }
 
-std::string Mountinfo() { return ReadFileAt(AT_FDCWD, "/proc/self/mountinfo").value_or(""); }
+std::set<std::string> Mounts(const std::string& scratch) {
+  std::string mountinfo = ReadFileAt(AT_FDCWD, "/proc/self/mountinfo").value_or("");
+  std::set<std::string> mounts;
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n', absl::SkipEmpty())) {
+    // Another test's, which runs at the same time.
+    if (absl::StrContains(line, kScratchPrefix) && !absl::StrContains(line, scratch)) continue;
+    mounts.insert(std::string(line));
+  }
+  return mounts;
+}
 
 bool IsAlive(int64_t pid) {
   absl::StatusOr<ProcessStat> stat = ReadProcessStat(static_cast<pid_t>(pid));

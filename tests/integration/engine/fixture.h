@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,19 +69,23 @@ class EngineTest : public ::testing::Test {
   std::shared_ptr<Engine::AttachStream> BeginAttach(const std::string& container,
                                                     bool include_log = false);
 
+  // An empty parent group, in each hierarchy.
+  static void RemoveGroups(const std::string& parent);
+
   // What is on the host of this test's: processes, cgroups, directories, sockets.
   std::vector<std::string> Leftovers() const;
 
   static std::string rootfs_;  // busybox, shared by all tests
   std::string scratch_, root_, state_dir_, cgroup_parent_;
-  std::string mounts_before_;
+  std::set<std::string> mounts_before_;
   std::unique_ptr<Engine> engine_;
 };
 
 // Polls until it is true or a time is over.
 bool Eventually(const std::function<bool()>& condition,
                 absl::Duration patience = absl::Seconds(20));
-std::string Mountinfo();
+// Lines of the host's mountinfo, but those of other tests' directories.
+std::set<std::string> Mounts(const std::string& scratch);
 // Whether a process of this pid exists and is no zombie.
 bool IsAlive(int64_t pid);
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -126,7 +127,7 @@ TEST_F(RecoveryTest, ASupervisorLostMeanwhileIsToldAsUnknown) {
   pid_t shim = ShimOf(container);
   CloseEngine();
   ASSERT_EQ(kill(shim, SIGKILL), 0);
-  ASSERT_TRUE(Eventually([&] { return !IsAlive(shim); }));
+  ASSERT_TRUE(Eventually([&] { return !IsAlive(shim) && !IsAlive(container.pid()); }));
   OpenEngine();
   auto ended = Get(container.id());
   EXPECT_EQ(ended->state(), node::v1::CONTAINER_STATE_EXITED);
@@ -196,6 +197,24 @@ TEST_F(RecoveryTest, WhatNoRecordSpeaksOfIsRemoved) {
   EXPECT_TRUE(Eventually([&] { return !IsAlive(container.pid()); }));
   EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }))
       << ::testing::PrintToString(Leftovers());
+}
+
+// Its group is where it was made, whatever the parent of new ones is.
+TEST_F(RecoveryTest, AnotherCgroupParentLeavesRunningContainersWhole) {
+  Container container = RunOne("trap 'exit 3' TERM; while :; do sleep 0.05; done");
+  CloseEngine();
+  std::string first = cgroup_parent_;
+  cgroup_parent_ += "-b";
+  OpenEngine();
+  EXPECT_EQ(Exec(container.id(), "echo in").out, "in\n");
+  EXPECT_EQ(Stop(container.id())->exit_status().code(), 3);
+  auto again = Start(container.id());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->cgroup_path(), cgroup_parent_ + "/" + container.id());
+  ASSERT_TRUE(Remove(container.id(), true).ok());
+  std::string second = std::exchange(cgroup_parent_, first);
+  EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }));
+  RemoveGroups(second);
 }
 
 TEST_F(RecoveryTest, ManyAtOnce) {
