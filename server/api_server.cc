@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -66,6 +67,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const std::vector<Li
                                                             const TlsFiles& tls, Engine* engine) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // gRPC serves health without its messages; naming one links them in, and reflection can tell them.
+  grpc::health::v1::HealthCheckRequest::descriptor();
   std::shared_ptr<grpc::ServerCredentials> tls_credentials;
   if (!tls.empty()) {
     RETURN_IF_ERROR(RequireTls13());
