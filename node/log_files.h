@@ -24,7 +24,7 @@ inline constexpr size_t kMaxLogLineBytes = 2 << 20;
 struct LogTime {
   int64_t seconds = 0;  // since 1970, UTC
   int32_t nanos = 0;
-  auto operator<=>(const LogTime&) const = default;
+  auto operator<=>(const LogTime&) const = default;  // NOLINT(modernize-use-nullptr): not one
 };
 
 struct LogLine {

@@ -190,7 +190,7 @@ std::function<void()> MemoryRegistry::OnChange(const std::string& id, Seen seen)
     absl::ReaderMutexLock lock(&mutex_);
     if (auto found = entries_.find(id); found != entries_.end()) {
       observers = found->second->observers;
-      end = observers->Add(found->second->snapshot, std::move(seen));
+      end = observers->Add(found->second->snapshot, seen);
     }
   }
   if (observers == nullptr) {

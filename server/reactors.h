@@ -70,11 +70,10 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   // Before the handler returns.
   void Answer(absl::StatusOr<Response> result) {
     // gRPC's doing may come before the handler returns: it keeps a Finish until then.
-    if (result.ok()) {
-      *response_ = *std::move(result);
-      LogContainer(&call_, *response_);
-    }
-    End(result.status());
+    if (!result.ok()) return End(result.status());
+    *response_ = *std::move(result);
+    LogContainer(&call_, *response_);
+    End(absl::OkStatus());
   }
   // The engine's work may be given up by this when the client goes away or the server shuts down.
   // Otherwise it is finished whether or not anybody waits.

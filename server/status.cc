@@ -82,10 +82,9 @@ std::string DetailsOf(const absl::Status& status, const std::string& message) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message =
+  const std::string message =
       HeaderText({status.message().data(), status.message().size()}, kMostMessageBytes);
-  std::string details = DetailsOf(status, message);
-  return {static_cast<grpc::StatusCode>(status.code()), std::move(message), std::move(details)};
+  return {static_cast<grpc::StatusCode>(status.code()), message, DetailsOf(status, message)};
 }
 
 std::string_view CodeName(grpc::StatusCode code) {

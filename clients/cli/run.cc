@@ -15,7 +15,6 @@
 namespace noded::cli {
 namespace {
 
-using node::v1::Container;
 using node::v1::CreateContainerRequest;
 using node::v1::CreateContainerResponse;
 using node::v1::RunContainerRequest;
