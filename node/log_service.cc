@@ -37,8 +37,10 @@ bool IsOver(const Snapshot& snapshot) {
   switch (snapshot->container().state()) {
     case node::v1::CONTAINER_STATE_EXITED:
     case node::v1::CONTAINER_STATE_REMOVING:
-    case node::v1::CONTAINER_STATE_UNKNOWN:
       return true;
+    case node::v1::CONTAINER_STATE_UNKNOWN:
+      // Its record was lost, its process perhaps not.
+      return snapshot->container().pid() == 0;
     default:
       return false;
   }
