@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const std::vector<Li
                                                             const TlsFiles& tls, Engine* engine) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  // gRPC serves health without its messages; naming one links them in, and reflection can tell them.
+  // gRPC serves health without its messages; naming one links them in, for reflection to tell.
   grpc::health::v1::HealthCheckRequest::descriptor();
   std::shared_ptr<grpc::ServerCredentials> tls_credentials;
   if (!tls.empty()) {
