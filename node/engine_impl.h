@@ -151,6 +151,7 @@ class EngineImpl final : public Engine {
                   std::function<void(absl::Status)> done);
   // SIGKILL to the whole container.
   absl::Status KillAll(const std::shared_ptr<Runtime>& runtime);
+  void EndStuckSupervisor(Runtime& runtime);
   // As KillAll, then waits for the end, bounded: DEADLINE_EXCEEDED names the tasks that will not
   // die.
   void KillAndAwait(std::shared_ptr<Runtime> runtime,

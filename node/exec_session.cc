@@ -188,6 +188,7 @@ void ExecSession::Pump(Actions& actions) {
   response.mutable_exited()->set_timed_out(timed_out_);
   exited_told_ = true;
   CloseStreams(actions);
+  TakeInput(actions);  // what still waited to be written is dropped
   Deliver(actions, std::move(response));
 }
 

@@ -158,6 +158,8 @@ void EngineImpl::AutoRemove(const std::shared_ptr<Runtime>& runtime,
 }
 
 void EngineImpl::ReleaseGroup(std::shared_ptr<SharedGroup> group, const std::string& id) {
+  // Mostly all are dead, and then there is nobody to be killed first.
+  if (group->Remove(absl::ZeroDuration()).ok()) return;
   group->Kill().IgnoreError();
   absl::Status removed = group->Remove(kGroupBound);
   if (removed.ok()) return;

@@ -16,7 +16,6 @@
 
 namespace noded {
 
-using google::protobuf::util::TimeUtil;
 using node::v1::Container;
 
 namespace {
@@ -26,6 +25,8 @@ constexpr absl::Duration kMaxGrace = absl::Hours(1);
 constexpr absl::Duration kSignalBound = absl::Seconds(10);
 // What a SIGKILL has not ended by then waits in the kernel for something that may never come.
 constexpr absl::Duration kKillBound = absl::Seconds(30);
+// A supervisor tells of an end at once, unless it has much output to write to a slow disk.
+constexpr absl::Duration kTellBound = absl::Seconds(15);
 constexpr size_t kMostTasksNamed = 5;
 
 bool HasEnded(const Container& container) { return !MayHaveProcess(container); }
@@ -137,12 +138,30 @@ void EngineImpl::KillAndAwait(std::shared_ptr<Runtime> runtime,
                               std::function<void(absl::StatusOr<Snapshot>)> done) {
   absl::Status killed = KillAll(runtime);
   if (!killed.ok()) Report(absl::StrCat("kill ", runtime->id, ": ", killed.message()));
-  AwaitState(runtime->id, HasEnded, kKillBound, [=](absl::StatusOr<Snapshot> ended) {
+  AwaitState(runtime->id, HasEnded, kTellBound, [=, this](absl::StatusOr<Snapshot> ended) {
     if (!absl::IsDeadlineExceeded(ended.status())) return done(std::move(ended));
-    done(absl::DeadlineExceededError(
-        absl::StrCat("the container's tasks did not end within ", absl::FormatDuration(kKillBound),
-                     " of SIGKILL: ", DescribeTasks(runtime->Group().get()))));
+    EndStuckSupervisor(*runtime);
+    AwaitState(runtime->id, HasEnded, kKillBound - kTellBound, [=](absl::StatusOr<Snapshot> ended) {
+      if (!absl::IsDeadlineExceeded(ended.status())) return done(std::move(ended));
+      done(absl::DeadlineExceededError(absl::StrCat(
+          "the container's tasks did not end within ", absl::FormatDuration(kKillBound),
+          " of SIGKILL: ", DescribeTasks(runtime->Group().get()))));
+    });
   });
+}
+
+// One that does not tell of an init that has ended is stuck or stopped. Its own end is seen by its
+// connection, and the container's with it.
+void EngineImpl::EndStuckSupervisor(Runtime& runtime) {
+  std::shared_ptr<const Pidfd> init, supervisor;
+  {
+    absl::MutexLock lock(&runtime.mutex);
+    init = runtime.init;
+    supervisor = runtime.shim_process;
+  }
+  if (init == nullptr || !init->Ended() || supervisor == nullptr) return;
+  Report(absl::StrCat("supervisor of ", runtime.id, " is stuck; it is ended"));
+  supervisor->Signal(SIGKILL).IgnoreError();
 }
 
 // One Stop from its signal to its answer. The steps follow one another by callbacks, each of which

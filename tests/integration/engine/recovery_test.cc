@@ -122,6 +122,17 @@ TEST_F(RecoveryTest, ALostSupervisorEndsItsContainerWithTheTrueStatus) {
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
+TEST_F(RecoveryTest, AStoppedSupervisorHoldsUpNoStop) {
+  Container container = RunOne("sleep 1000");
+  pid_t shim = ShimOf(container);
+  ASSERT_EQ(kill(shim, SIGSTOP), 0);
+  auto stopped = Stop(container.id(), absl::ZeroDuration());
+  ASSERT_TRUE(stopped.ok()) << stopped.status();
+  EXPECT_EQ(stopped->state(), node::v1::CONTAINER_STATE_EXITED);
+  EXPECT_EQ(stopped->exit_status().signal(), SIGKILL);
+  EXPECT_FALSE(IsAlive(shim));
+}
+
 TEST_F(RecoveryTest, ASupervisorLostMeanwhileIsToldAsUnknown) {
   Container container = RunOne("sleep 1000");
   pid_t shim = ShimOf(container);
