@@ -82,7 +82,7 @@ test_watch_goes_on_from_a_list() {
   revision=$(jq -r .revision <<<"$OUT")
   python_call CreateContainer "$(request watched true)" >/dev/null
   python_call Remove '{"container": "watched"}' >/dev/null
-  "$CLIENT" --responses 2 --deadline 10 "$NODECTL_ADDRESS" call "$SERVICE/Watch" \
+  "$CLIENT" --responses 1 --deadline 30 "$NODECTL_ADDRESS" call "$SERVICE/Watch" \
     "{\"fromRevision\": \"$((revision + 1))\"}" >"$WORK/watched"
   cat "$WORK/watched" >&2
   matches "$(jq -r '.events[]?.type' "$WORK/watched" | tr '\n' ' ')" 'CREATED .*REMOVED' "events since the list"
