@@ -21,7 +21,7 @@ constexpr char kInputFrame = 5;
 constexpr char kCloseInputFrame = 6;
 
 // How long a client that keeps up is waited for.
-constexpr std::chrono::milliseconds kPatience{250};
+constexpr std::chrono::milliseconds kPatience{500};
 // What a socket holds for a client, in the kernel's memory; the default takes three full frames.
 constexpr int kSocketBytes = 1 << 20;
 

@@ -86,7 +86,7 @@ TEST_F(AttachmentsTest, ASlowClientIsWaitedForOnceAndThenToldWhatItMissed) {
     sent += frame.size();
     ASSERT_LT(sent, 100u << 20) << "its socket has no bound";
   }
-  RunFor(milliseconds(400));
+  RunFor(milliseconds(700));
   EXPECT_FALSE(attachments_.waiting());
   attachments_.Send(Stream::kOutput, frame);
   EXPECT_FALSE(attachments_.waiting()) << "waited for a second time";
