@@ -1,4 +1,5 @@
 // Waiting without a thread: for a container's state and for a process's end.
+#include <fcntl.h>
 #include <sys/epoll.h>
 
 #include <atomic>
@@ -86,6 +87,7 @@ std::function<void()> EngineImpl::AwaitState(const std::string& id, Fits fits,
 void EngineImpl::AwaitEnd(std::shared_ptr<const Pidfd> process, absl::Duration timeout,
                           std::function<void(bool ended)> done) {
   struct State {
+    UniqueFd copy;
     EventLoop::WatchId watch = 0;
     EventLoop::TimerId timer = 0;
     bool over = false;
@@ -96,11 +98,14 @@ void EngineImpl::AwaitEnd(std::shared_ptr<const Pidfd> process, absl::Duration t
     auto finish = [this, state, process, done](bool ended) {
       if (std::exchange(state->over, true)) return;
       loop_->Unwatch(state->watch);
+      state->copy.Reset();
       loop_->Cancel(state->timer);
       done(ended);
     };
+    // A descriptor of its own, because an epoll watch is of one and others may await the same end.
+    state->copy.Reset(fcntl(process->get(), F_DUPFD_CLOEXEC, 0));
     absl::StatusOr<EventLoop::WatchId> watch =
-        loop_->Watch(process->get(), EPOLLIN, [finish](uint32_t) { finish(true); });
+        loop_->Watch(state->copy.get(), EPOLLIN, [finish](uint32_t) { finish(true); });
     if (!watch.ok()) return finish(process->Ended());
     state->watch = *watch;
     if (timeout < absl::InfiniteDuration()) {

@@ -21,6 +21,7 @@ namespace {
 
 // init has the parent-death signal and its group was killed.
 constexpr absl::Duration kInitEndBound = absl::Seconds(10);
+constexpr absl::Duration kSupervisorEndBound = absl::Seconds(5);
 constexpr absl::Duration kReapPause = absl::Milliseconds(20);
 // Usually the tasks are dead and this takes no time at all.
 constexpr absl::Duration kGroupBound = absl::Seconds(1);
@@ -97,8 +98,19 @@ void EngineImpl::EndWithoutSupervisor(std::shared_ptr<Runtime> runtime,
       finished();
     });
   };
-  if (init == nullptr) return record(true);
-  AwaitInitEnd(std::move(init), absl::Now() + kInitEndBound, record);
+  std::shared_ptr<const Pidfd> supervisor;
+  {
+    absl::MutexLock lock(&runtime->mutex);
+    supervisor = runtime->shim_process;
+  }
+  auto await_init = [this, init, record](bool) {
+    if (init == nullptr) return record(true);
+    AwaitInitEnd(init, absl::Now() + kInitEndBound, record);
+  };
+  if (supervisor == nullptr) return await_init(true);
+  // A process that exits closes its connection first and gives its children away later; only then
+  // can init be waited for.
+  AwaitEnd(std::move(supervisor), kSupervisorEndBound, await_init);
 }
 
 // An init ends when all of its pid namespace have been reaped, and those that its supervisor had

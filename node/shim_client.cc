@@ -60,8 +60,8 @@ class SocketShimClient : public ShimClient, public std::enable_shared_from_this<
   EventLoop* const loop_;
   const UniqueFd socket_;
   const Events events_;
-  EventLoop::WatchId watch_ = 0;  // written before anyone else has this object
   absl::Mutex mutex_;
+  EventLoop::WatchId watch_ ABSL_GUARDED_BY(mutex_) = 0;
   bool connected_ ABSL_GUARDED_BY(mutex_) = true;
   uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Pending> pending_ ABSL_GUARDED_BY(mutex_);
@@ -69,7 +69,13 @@ class SocketShimClient : public ShimClient, public std::enable_shared_from_this<
 };
 
 SocketShimClient::~SocketShimClient() {
-  loop_->Unwatch(watch_);
+  EventLoop::WatchId watch;
+  {
+    absl::MutexLock lock(&mutex_);
+    watch = watch_;
+  }
+  // Without the lock, because it waits for a callback that may want it.
+  loop_->Unwatch(watch);
   absl::MutexLock lock(&mutex_);
   for (auto& [id, one] : pending_) {
     loop_->Cancel(one.timer);
@@ -196,14 +202,16 @@ void SocketShimClient::TimedOut(uint64_t id, absl::Duration timeout) {
 
 void SocketShimClient::Disconnect() {
   std::map<uint64_t, Pending> pending;
+  EventLoop::WatchId watch;
   {
     absl::MutexLock lock(&mutex_);
     if (!connected_) return;
     connected_ = false;
+    watch = watch_;
     pending.swap(pending_);
     unsent_.clear();
   }
-  loop_->Unwatch(watch_);
+  loop_->Unwatch(watch);
   for (auto& [id, one] : pending) {
     loop_->Cancel(one.timer);
     one.answered(SupervisorLost());
