@@ -213,6 +213,7 @@ class EngineImpl final : public Engine {
                      const node::shim::v1::State& state);
   void NotAdopted(std::shared_ptr<Runtime> runtime, Finished finished);
   void NeverStarted(const std::shared_ptr<Runtime>& runtime, const Snapshot& snapshot);
+  void DismissSupervisor(const std::shared_ptr<Runtime>& runtime);
   void FinishExit(const std::shared_ptr<Runtime>& runtime, const Snapshot& snapshot);
   void RecordHostRestarted(const std::shared_ptr<Runtime>& runtime);
   void RemoveOrphanSupervisor(const std::string& id);

@@ -112,11 +112,11 @@ void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
   }
   switch (container.state()) {
     case node::v1::CONTAINER_STATE_CREATING:
+      DismissSupervisor(runtime);
       Discard(runtime);
       return finished();
     case node::v1::CONTAINER_STATE_CREATED:
-      // A supervisor that was started and not connected to yet leaves by itself.
-      RetireSupervisor(runtime, absl::ZeroDuration());
+      DismissSupervisor(runtime);
       if (snapshot->discard_unless_started()) Discard(runtime);
       return finished();
     case node::v1::CONTAINER_STATE_EXITED:
@@ -127,6 +127,13 @@ void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
   }
 }
 
+// One that has nothing to launch leaves when its last connection is closed, and only after a while
+// when there was none; one whose container has ended leaves when its work is done.
+void EngineImpl::DismissSupervisor(const std::shared_ptr<Runtime>& runtime) {
+  Connect(runtime).IgnoreError();
+  RetireSupervisor(runtime, absl::ZeroDuration());
+}
+
 // The exit was recorded; its cleaning may not have come to its end.
 void EngineImpl::FinishExit(const std::shared_ptr<Runtime>& runtime, const Snapshot& snapshot) {
   std::shared_ptr<SharedGroup> group;
@@ -135,8 +142,7 @@ void EngineImpl::FinishExit(const std::shared_ptr<Runtime>& runtime, const Snaps
     group = std::move(runtime->group);
   }
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);
-  // Its socket; the supervisor itself leaves when its work is done.
-  RetireSupervisor(runtime, absl::ZeroDuration());
+  DismissSupervisor(runtime);
   AutoRemove(runtime, *snapshot);
 }
 

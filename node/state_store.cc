@@ -28,6 +28,8 @@ namespace {
 
 constexpr char kRecordFile[] = "container.json";
 constexpr char kRemovedPrefix[] = ".removed-";
+constexpr absl::Duration kLockBound = absl::Seconds(2);
+constexpr absl::Duration kLockPause = absl::Milliseconds(10);
 // Revisions covered by one write of the bound. Half of them remain when it is raised, so that the
 // background sync has long been over when the last is given out.
 constexpr int64_t kRevisionBlock = 10'000;
@@ -45,11 +47,23 @@ absl::StatusOr<UniqueFd> OpenPrivateDirectory(int dir, const std::string& name) 
   return fd;
 }
 
+// 0 or an errno. A daemon that was killed may take a moment to be gone; and a child that it was
+// just spawning holds the lock too, until its exec.
+int LockWithin(int fd, absl::Duration bound) {
+  const absl::Time end = absl::Now() + bound;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    if (error != EWOULDBLOCK || absl::Now() > end) return error;
+    absl::SleepFor(kLockPause);
+  }
+  return 0;
+}
+
 // flock, because the kernel gives it back however the holder dies.
 absl::StatusOr<UniqueFd> TakeLock(int root, const std::string& root_path) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, absl::StrCat("lock \"", root_path, "\""));
+  if (int error = LockWithin(fd.get(), kLockBound); error != 0) {
+    if (error != EWOULDBLOCK) return ErrnoStatus(error, absl::StrCat("lock \"", root_path, "\""));
     std::string pid = ReadHeld(fd.get()).value_or("");
     absl::StripAsciiWhitespace(&pid);
     return absl::FailedPreconditionError(

@@ -9,9 +9,8 @@
 #include <fstream>
 #include <map>
 #include <random>
-#include <set>
+#include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -23,41 +22,70 @@ namespace noded::test {
 namespace {
 
 using node::v1::Container;
+using node::v1::ContainerSpec;
 
 constexpr int kRounds = 20;
+constexpr int kWorkers = 3;
 // Long enough that most rounds are in the middle of something.
-constexpr int kMostMillis = 400;
+constexpr int kLeastMillis = 50, kMostMillis = 450;
+constexpr int kShortCode = 11, kStoppedCode = 7;
+
+// What one worker was answered, as its journal tells.
+struct Answered {
+  std::map<std::string, std::string> last;  // of each container
+  std::string unanswered;                   // a request_id
+  bool unanswered_is_short = false;
+  std::string failure;
+};
 
 class ChaosTest : public EngineTest {
  protected:
   void SetUp() override {
     EngineTest::SetUp();
     // The engine of each round lives in a process of its own.
-    CloseEngine();
+    if (!IsSkipped()) CloseEngine();
   }
 
-  // In the child, until it is killed: runs, execs, stops and removes, and writes down what it was
-  // answered, each line by one write.
-  [[noreturn]] void Work(int round, const std::string& journal) {
+  std::string Journal(int worker) const { return absl::StrCat(scratch_, "/journal-", worker); }
+
+  // Writes numbered lines, and its end too when it is told to stop.
+  ContainerSpec Long() const {
+    return Shell(
+        "trap 'echo end $i; exit 7' TERM; i=0; "
+        "while :; do echo $i; i=$((i+1)); usleep 5000; done");
+  }
+  ContainerSpec Short() const { return Shell("echo 0; exit 11"); }
+
+  // In the child, until it is killed.
+  [[noreturn]] void Work(unsigned seed) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // The parent's lock file must not be inherited; it has none open, see SetUp.
     OpenEngine();
-    std::ofstream lines(journal, std::ios::app);
+    std::vector<std::thread> workers;
+    for (int i = 0; i < kWorkers; ++i) workers.emplace_back([=, this] { WorkOn(i, seed + i); });
+    for (std::thread& worker : workers) worker.join();
+    _exit(1);
+  }
+
+  // Runs, execs, stops and removes, and writes down what it was answered, each line by one write.
+  void WorkOn(int worker, unsigned seed) {
+    std::ofstream lines(Journal(worker), std::ios::app);
     auto note = [&](const std::string& line) { lines << line << std::endl; };
-    std::mt19937 random(static_cast<unsigned>(round));
+    std::mt19937 random(seed);
     std::vector<std::string> running;
     for (int i = 0;; ++i) {
-      std::string request = absl::StrCat("request-", round, "-", i);
-      note(absl::StrCat("asked ", request));
-      auto container = Run(Script(), request);
+      bool is_short = random() % 3 == 0;
+      std::string request = absl::StrCat("request-", seed, "-", i);
+      note(absl::StrCat(is_short ? "ask-short " : "ask-long ", request));
+      auto container = Run(is_short ? Short() : Long(), request);
       if (!container.ok()) {
         note(absl::StrCat("failed ", container.status().ToString()));
-        continue;
+        return;
       }
-      note(absl::StrCat("ran ", container->id(), " ", request));
+      note(absl::StrCat(is_short ? "short " : "long ", container->id()));
+      if (is_short) continue;
       running.push_back(container->id());
       if (random() % 3 == 0) Exec(container->id(), "echo exec");
-      if (running.size() < 3) continue;
+      if (running.size() < 2) continue;
       std::string victim = running.front();
       running.erase(running.begin());
       if (random() % 2 == 0) {
@@ -70,11 +98,22 @@ class ChaosTest : public EngineTest {
     }
   }
 
-  // Writes numbered lines, and its end too when it is told to stop.
-  node::v1::ContainerSpec Script() const {
-    return Shell(
-        "trap 'echo end $i; exit 7' TERM; i=0; "
-        "while :; do echo $i; i=$((i+1)); usleep 5000; done");
+  Answered ReadJournal(int worker) const {
+    Answered answered;
+    std::ifstream lines(Journal(worker));
+    for (std::string line; std::getline(lines, line);) {
+      std::vector<std::string> words = absl::StrSplit(line, ' ');
+      if (words[0] == "failed") {
+        answered.failure = line;
+      } else if (words[0] == "ask-short" || words[0] == "ask-long") {
+        answered.unanswered = words[1];
+        answered.unanswered_is_short = words[0] == "ask-short";
+      } else {
+        answered.last[words[1]] = words[0];
+        if (words[0] == "short" || words[0] == "long") answered.unanswered.clear();
+      }
+    }
+    return answered;
   }
 
   // All lines 0, 1, 2… and none missing; the end if there is one.
@@ -87,87 +126,93 @@ class ChaosTest : public EngineTest {
       ASSERT_EQ(line, absl::StrCat(expected++)) << "log of " << id;
     }
   }
+
+  void CheckContainer(const std::string& id, const std::string& what) {
+    auto container = Get(id);
+    if (what == "removed") {
+      EXPECT_TRUE(absl::IsNotFound(container.status())) << id;
+      return;
+    }
+    // A removal that was not answered may have happened or not.
+    if (what == "removing" && !container.ok()) return;
+    ASSERT_TRUE(container.ok()) << id << " was " << what << ": " << container.status();
+    SCOPED_TRACE(container->DebugString());
+    bool has_exited = container->state() == node::v1::CONTAINER_STATE_EXITED;
+    if (what == "long") {
+      EXPECT_EQ(container->state(), node::v1::CONTAINER_STATE_RUNNING);
+      EXPECT_TRUE(IsAlive(container->pid()));
+    } else if (what == "short") {
+      ASSERT_TRUE(Wait(id).ok());
+      EXPECT_EQ(Get(id)->exit_status().code(), kShortCode);
+      EXPECT_EQ(Get(id)->exit_reason(), node::v1::EXIT_REASON_COMPLETED);
+    } else if (what == "stopped") {
+      EXPECT_TRUE(has_exited);
+      EXPECT_EQ(container->exit_status().code(), kStoppedCode);
+      EXPECT_EQ(container->exit_reason(), node::v1::EXIT_REASON_STOPPED);
+    } else if (what == "stopping" && has_exited) {
+      EXPECT_EQ(container->exit_status().code(), kStoppedCode);
+    }
+    CheckLog(id, Log(id));
+  }
+
+  // There or not, but whole; and the same request makes no second one.
+  void CheckUnanswered(const Answered& answered) {
+    if (answered.unanswered.empty()) return;
+    ++in_the_middle_;
+    auto repeat = Run(answered.unanswered_is_short ? Short() : Long(), answered.unanswered);
+    ASSERT_TRUE(repeat.ok()) << repeat.status();
+    if (answered.unanswered_is_short) {
+      EXPECT_EQ(Wait(repeat->id())->status().code(), kShortCode) << repeat->DebugString();
+    } else {
+      EXPECT_EQ(repeat->state(), node::v1::CONTAINER_STATE_RUNNING) << repeat->DebugString();
+    }
+  }
+
+  void CheckAndRemoveAll() {
+    node::v1::ListRequest request;
+    request.set_page_size(1000);
+    auto all = engine_->List(request);
+    ASSERT_TRUE(all.ok()) << all.status();
+    for (const Container& container : all->containers()) {
+      EXPECT_TRUE(container.state() == node::v1::CONTAINER_STATE_RUNNING ||
+                  container.state() == node::v1::CONTAINER_STATE_EXITED)
+          << container.DebugString();
+      EXPECT_TRUE(Remove(container.id(), true).ok()) << container.DebugString();
+    }
+    EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }, absl::Seconds(5)))
+        << ::testing::PrintToString(Leftovers());
+  }
+
+  int in_the_middle_ = 0;
 };
 
 TEST_F(ChaosTest, NothingAnsweredIsLostAndNothingIsLeftBehind) {
   unsigned seed = std::random_device()();
   std::cerr << "seed " << seed << "\n";
   std::mt19937 random(seed);
-  const std::string journal = scratch_ + "/journal";
-  int killed_in_the_middle = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kRounds && !HasFailure(); ++round) {
+    SCOPED_TRACE(absl::StrCat("round ", round));
+    for (int i = 0; i < kWorkers; ++i) std::ofstream(Journal(i), std::ios::trunc);
     pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) Work(round, journal);
-    absl::SleepFor(absl::Milliseconds(50 + random() % kMostMillis));
+    if (child == 0) Work(seed + static_cast<unsigned>(round) * kWorkers);
+    absl::SleepFor(absl::Milliseconds(kLeastMillis + random() % (kMostMillis - kLeastMillis)));
     kill(child, SIGKILL);
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
     absl::SleepFor(absl::Milliseconds(random() % 20));
 
     OpenEngine();
-    std::map<std::string, std::string> last;  // of each container, what was answered last
-    std::map<std::string, std::string> request_of;
-    std::string asked;
-    std::ifstream lines(journal);
-    for (std::string line; std::getline(lines, line);) {
-      std::vector<std::string> words = absl::StrSplit(line, ' ');
-      EXPECT_NE(words[0], "failed") << line;
-      if (words[0] == "asked") {
-        asked = words[1];
-        continue;
-      }
-      last[words[1]] = words[0];
-      if (words[0] == "ran") {
-        request_of[words[1]] = words[2];
-        asked.clear();
-      }
+    ASSERT_NE(engine_, nullptr);
+    for (int i = 0; i < kWorkers; ++i) {
+      Answered answered = ReadJournal(i);
+      EXPECT_EQ(answered.failure, "");
+      for (const auto& [id, what] : answered.last) CheckContainer(id, what);
+      CheckUnanswered(answered);
     }
-    for (const auto& [id, what] : last) {
-      auto container = Get(id);
-      if (what == "removed") {
-        EXPECT_TRUE(absl::IsNotFound(container.status())) << id;
-        continue;
-      }
-      // A removal that was not answered may have happened or not.
-      if (what == "removing" && !container.ok()) continue;
-      ASSERT_TRUE(container.ok()) << id << " was " << what << ": " << container.status();
-      if (what == "ran") {
-        EXPECT_EQ(container->state(), node::v1::CONTAINER_STATE_RUNNING)
-            << container->DebugString();
-        EXPECT_TRUE(IsAlive(container->pid()));
-      }
-      if (what == "stopped") {
-        EXPECT_EQ(container->state(), node::v1::CONTAINER_STATE_EXITED);
-        EXPECT_EQ(container->exit_status().code(), 7) << container->DebugString();
-        EXPECT_EQ(container->exit_reason(), node::v1::EXIT_REASON_STOPPED);
-      }
-      if (what == "stopping" && container->state() == node::v1::CONTAINER_STATE_EXITED) {
-        EXPECT_EQ(container->exit_status().code(), 7) << container->DebugString();
-      }
-      CheckLog(id, Log(id));
-    }
-    // The one that was asked for and not answered: there or not, but whole, and the same request
-    // makes no second one.
-    if (!asked.empty()) {
-      ++killed_in_the_middle;
-      auto repeat = Run(Script(), asked);
-      ASSERT_TRUE(repeat.ok()) << repeat.status();
-      EXPECT_EQ(repeat->state(), node::v1::CONTAINER_STATE_RUNNING) << repeat->DebugString();
-    }
-    auto all = engine_->List(node::v1::ListRequest());
-    ASSERT_TRUE(all.ok()) << all.status();
-    for (const Container& container : all->containers()) {
-      EXPECT_NE(container.state(), node::v1::CONTAINER_STATE_UNKNOWN) << container.DebugString();
-      EXPECT_NE(container.state(), node::v1::CONTAINER_STATE_STARTING) << container.DebugString();
-      EXPECT_TRUE(Remove(container.id(), true).ok()) << container.DebugString();
-    }
-    EXPECT_TRUE(Eventually([&] { return Leftovers().empty(); }, absl::Seconds(5)))
-        << "round " << round << ": " << ::testing::PrintToString(Leftovers());
+    CheckAndRemoveAll();
     CloseEngine();
-    std::ofstream(journal, std::ios::trunc);
-    if (HasFailure()) break;
   }
-  std::cerr << killed_in_the_middle << " of " << kRounds << " in the middle of a start\n";
+  std::cerr << in_the_middle_ << " starts cut off in " << kRounds << " rounds\n";
 }
 
 }  // namespace
