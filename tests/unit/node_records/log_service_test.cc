@@ -129,7 +129,7 @@ TEST_F(LogServiceTest, AWaitingFollowerIsWokenByTheFileAlone) {
     });
     if (i % 2 == 0) absl::SleepFor(absl::Milliseconds(5));
     AppendFile(File(1), Line(absl::StrCat(i)));
-    ASSERT_TRUE(came.WaitForNotificationWithTimeout(absl::Seconds(20)));
+    ASSERT_TRUE(came.WaitForNotificationWithTimeout(absl::Seconds(60)));
     EXPECT_EQ(line, absl::StrCat(i));
   }
   stream->Cancel();
@@ -167,7 +167,7 @@ TEST_F(LogServiceTest, UntilEndsAFollower) {
   Stream stream = Logs(true, until);
   EXPECT_THAT(Take(stream), IsEmpty());
   EXPECT_GE(absl::Now(), absl::FromUnixSeconds(absl::ToUnixSeconds(until)));
-  EXPECT_LT(absl::Now(), until + absl::Seconds(10));
+  EXPECT_LT(absl::Now(), until + absl::Seconds(60));
 }
 
 TEST_F(LogServiceTest, CancelAnswersTheOutstandingNext) {
@@ -269,7 +269,7 @@ TEST_F(LogServiceTest, FollowersShareDescriptors) {
   for (const Stream& stream : streams) stream->Cancel();
   streams.clear();
   Exit();
-  for (int i = 0; i < 500 && descriptors() > before; ++i) absl::SleepFor(absl::Milliseconds(10));
+  for (int i = 0; i < 6000 && descriptors() > before; ++i) absl::SleepFor(absl::Milliseconds(10));
   EXPECT_EQ(descriptors(), before);
 }
 
