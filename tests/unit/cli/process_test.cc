@@ -311,19 +311,20 @@ TEST_F(DetachTest, AFailedStartGivesTheTerminalBackBeforeItsMessage) {
 }
 
 TEST_F(DetachTest, ASignalDuringTheStartRemovesTheContainer) {
-  absl::Notification starting;
-  absl::Notification release;
-  node_.containers().Start_ = [&](const auto&, auto*) {
-    starting.Notify();
-    release.WaitForNotification();
+  // Shared, because the call may outlive the test's stack frame.
+  auto starting = std::make_shared<absl::Notification>();
+  auto release = std::make_shared<absl::Notification>();
+  node_.containers().Start_ = [starting, release](const auto&, auto*) {
+    starting->Notify();
+    release->WaitForNotification();
     return Status::OK;
   };
   Nodectl nodectl(node_, {"run", "--rootfs", "/r", "sh"});
-  ASSERT_TRUE(starting.WaitForNotificationWithTimeout(kPatience));
+  ASSERT_TRUE(starting->WaitForNotificationWithTimeout(kPatience));
   nodectl.Signal(SIGINT);
   EXPECT_EQ(nodectl.WaitForExit(), 130);
   Await("remove");
-  release.Notify();
+  release->Notify();
 }
 
 }  // namespace
