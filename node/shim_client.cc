@@ -84,6 +84,8 @@ SocketShimClient::~SocketShimClient() {
 }
 
 absl::Status SocketShimClient::Listen() {
+  // Under the lock, because the first event may come before the number is written.
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(watch_,
                    loop_->Watch(socket_.get(), EPOLLIN, [weak = weak_from_this()](uint32_t events) {
                      if (auto self = weak.lock()) self->Ready(events);
