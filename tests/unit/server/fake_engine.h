@@ -97,6 +97,10 @@ class FakeStream : public DuplexStream<Request, Response> {
   // What the test looks at.
   bool cancelled() const { return Locked(cancelled_); }
   bool send_closed() const { return Locked(send_closed_); }
+  size_t fed() const {  // and not sent yet
+    const absl::MutexLock lock(&mutex_);
+    return responses_.size();
+  }
   int nexts() const { return Locked(nexts_); }
   std::deque<Request> sent() const { return Locked(sent_); }
 
