@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "node/engine.h"
 #include "server/api_server.h"
 #include "server/listener.h"
@@ -132,6 +133,12 @@ int Serve(const Options& options, const std::string& notify_socket, const sigset
 }
 
 int Main(int argc, char** argv) {
+#ifdef NDEBUG
+  // Debian's abseil looks for lock cycles in every program, and aborts at one that is only
+  // possible. With 10,000 containers, each with its lock, it makes a change of one 14 times as
+  // slow.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+#endif
   const absl::StatusOr<Options> options =
       ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
   if (!options.ok()) {
