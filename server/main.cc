@@ -135,8 +135,7 @@ int Serve(const Options& options, const std::string& notify_socket, const sigset
 int Main(int argc, char** argv) {
 #ifdef NDEBUG
   // Debian's abseil looks for lock cycles in every program, and aborts at one that is only
-  // possible. With 10,000 containers, each with its lock, it makes a change of one 14 times as
-  // slow.
+  // possible. With 10,000 containers, each with its lock, it makes an insert 14 times as slow.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
   const absl::StatusOr<Options> options =
