@@ -3,11 +3,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "clients/cli/command_table.h"
 #include "clients/cli/exit_code.h"
 #include "clients/cli/quantity.h"
+#include "clients/cli/utf8.h"
 
 namespace noded::cli {
 namespace {
@@ -123,6 +125,12 @@ UsageError Misuse(const CommandEntry* command, absl::string_view message) {
 std::variant<Command, UsageError> ParseCommand(const CommandEntry& entry,
                                                const std::vector<std::string>& args,
                                                const Host& host, GlobalOptions global) {
+  for (const std::string& arg : args) {
+    // Or protobuf would complain in its own way, and noded answer that it cannot read the request.
+    if (!IsUtf8(arg)) {
+      return Misuse(&entry, absl::StrCat("\"", absl::CHexEscape(arg), "\" is not UTF-8"));
+    }
+  }
   FlagSet flags(entry.placement);
   bool help = false;
   Finish finish = entry.declare(flags, host);

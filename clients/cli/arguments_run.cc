@@ -108,7 +108,7 @@ struct ExecDraft {
 };
 
 absl::StatusOr<Command> FinishExec(ExecDraft& draft, const std::vector<std::string>& args) {
-  if (args.empty()) return NeedOneContainer(args);
+  if (args.empty()) return absl::InvalidArgumentError("a container and a command are needed");
   node::v1::ExecStart& start = draft.options.start;
   start.set_container(args[0]);
   // The habit of other tools to put "--" between the container and the command is harmless.

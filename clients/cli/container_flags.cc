@@ -12,6 +12,7 @@
 #include "clients/cli/proto_time.h"
 #include "clients/cli/quantity.h"
 #include "clients/cli/security_flags.h"
+#include "clients/cli/utf8.h"
 
 namespace noded::cli {
 namespace {
@@ -117,6 +118,9 @@ absl::Status EnvironmentFlags::Add(const std::string& text, std::vector<std::str
   if (absl::StrContains(text, '=')) {
     list.push_back(text);
   } else if (std::optional<std::string> value = host_.environment(text)) {
+    if (!IsUtf8(*value)) {
+      return absl::InvalidArgumentError(absl::StrCat("the value of ", text, " is not UTF-8"));
+    }
     list.push_back(absl::StrCat(text, "=", *value));
   }
   return absl::OkStatus();
@@ -125,6 +129,7 @@ absl::Status EnvironmentFlags::Add(const std::string& text, std::vector<std::str
 absl::Status EnvironmentFlags::AddFile(const std::string& path) {
   absl::StatusOr<std::string> content = host_.read_file(path);
   if (!content.ok()) return content.status();
+  if (!IsUtf8(*content)) return absl::InvalidArgumentError(absl::StrCat(path, " is not UTF-8"));
   for (absl::string_view line : absl::StrSplit(*content, '\n')) {
     absl::ConsumeSuffix(&line, "\r");
     absl::string_view entry = absl::StripLeadingAsciiWhitespace(line);

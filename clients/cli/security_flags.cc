@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "clients/cli/quantity.h"
+#include "clients/cli/utf8.h"
 
 namespace noded::cli {
 namespace {
@@ -32,6 +33,7 @@ absl::Status ApplySecurityOption(const std::string& text, const Host& host,
   } else if (name == "seccomp" && !value.empty()) {
     absl::StatusOr<std::string> profile = host.read_file(value);
     if (!profile.ok()) return profile.status();
+    if (!IsUtf8(*profile)) return absl::InvalidArgumentError(absl::StrCat(value, " is not UTF-8"));
     security.set_seccomp_profile(*std::move(profile));
   } else if (name == "systempaths" && value == "unconfined") {
     security.set_unmask_system_paths(true);

@@ -193,7 +193,7 @@ TEST(RunArgumentsTest, Misuse) {
            {"run --rootfs /r --uid-map 0:1 true", "CONTAINER:HOST:SIZE"},
            {"run --rootfs /r --security-opt apparmor=x true", "is none of no-new-privileges"},
            {"run --rootfs /r --rm=perhaps true", "--rm"},
-           {"exec", "exactly one container is needed"},
+           {"exec", "a container and a command are needed"},
            {"exec web", "a command is needed"},
            {"exec -d -i web cat", "exclude each other"},
        }) {
@@ -259,6 +259,21 @@ TEST(QueryArgumentsTest, Misuse) {
   EXPECT_THAT(Misuse("logs --cursor x --tail 5 web").message, HasSubstr("--cursor excludes"));
   EXPECT_THAT(Misuse("logs a b").message, HasSubstr("exactly one container"));
   EXPECT_THAT(Misuse("stats -i 1ms").message, HasSubstr("--interval: 100ms or more"));
+}
+
+TEST(GlobalArgumentsTest, TextThatIsNotUtf8IsRefused) {
+  for (const char* bad :
+       {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80"}) {
+    auto parsed = ParseArguments({"run", "--rootfs", "/r", "echo", bad}, TestHost());
+    ASSERT_TRUE(std::holds_alternative<UsageError>(parsed)) << bad;
+    EXPECT_THAT(std::get<UsageError>(parsed).message, HasSubstr("is not UTF-8")) << bad;
+    EXPECT_EQ(std::get<UsageError>(parsed).exit_code, kAgentError);
+  }
+  EXPECT_EQ(Misuse("run --rootfs /r echo naïve €uro 😀 \x7f").message, "");
+  auto parsed =
+      ParseArguments({"run", "--rootfs", "/r", "-e", "X", "env"}, FakeHost({{"X", "\xff"}}));
+  EXPECT_THAT(std::get<UsageError>(parsed).message,
+              HasSubstr("--env: the value of X is not UTF-8"));
 }
 
 TEST(GlobalArgumentsTest, StandBeforeAndAfterTheCommand) {
