@@ -12,6 +12,8 @@ open_terminal() {
   screen -f /dev/null new-session -d -s t -x 100 -y 30 "env PS1='host# ' NODECTL_ADDRESS=$NODECTL_ADDRESS PATH=$PATH bash --norc"
   eventually 10 shows 'host#'
 }
+# The new size and the keys take different ways into the container, so it is asked until it is there.
+has_size() { type_line 'stty size' && shows "^$1"; }
 close_terminal() { screen kill-server 2>/dev/null || true; }
 expect_screen() { eventually 10 shows "$1" || { shown >&2; fail "the terminal does not show '$1'"; }; }
 
@@ -30,8 +32,7 @@ test_run_it_is_a_terminal() {
 
 test_the_window_is_resized() {
   screen resize-window -t t -x 120 -y 40
-  type_line 'stty size; echo after-resize'
-  expect_screen '^40 120'
+  eventually 10 has_size '40 120'
 }
 
 test_keys_reach_the_process_raw() {
@@ -64,8 +65,8 @@ test_exec_it() {
   type_line 'clear; nodectl exec -it back /bin/sh; echo exec=$?'
   expect_screen '(/ #|\$) *$'
   screen resize-window -t t -x 90 -y 25
-  type_line 'stty size; exit 5'
-  expect_screen '^25 90'
+  eventually 10 has_size '25 90'
+  type_line 'exit 5'
   expect_screen 'exec=5'
   check 0 nodectl rm -f back
 }
