@@ -17,20 +17,25 @@ constexpr int kOpenDirectory = O_PATH | O_DIRECTORY;
 Result MakeWalk(int root, const std::string& path, mode_t mode, Owner owner, int depth,
                 UniqueFd* out);
 
+// 0 or an errno.
+int MakeIn(int parent, const std::string& name, mode_t mode, Owner owner) {
+  if (mkdirat(parent, name.c_str(), mode) != 0) return errno;
+  if (owner.uid != static_cast<uid_t>(-1) &&
+      fchownat(parent, name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno;
+  }
+  return 0;
+}
+
 // `name` in the directory `done` leads nowhere: make it, or what it points to.
 Result MakeOne(int root, const std::string& done, const std::string& name, mode_t mode, Owner owner,
                int depth) {
   const std::string whole = done + "/" + name;
   UniqueFd parent(OpenInRoot(root, done.c_str(), kOpenDirectory));
   if (!parent) return Failed(errno, whole);
-  if (mkdirat(parent.get(), name.c_str(), mode) == 0) {
-    if (owner.uid != static_cast<uid_t>(-1) &&
-        fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
-      return Failed(errno, whole, "to change its owner");
-    }
-    return {};
-  }
-  if (errno != EEXIST) return Failed(errno, whole);
+  const int error = MakeIn(parent.get(), name, mode, owner);
+  if (error == 0) return {};
+  if (error != EEXIST) return Failed(error, whole);
   // Nothing there to open, and yet it exists: a symlink to what is missing, which is made then,
   // inside.
   char link[PATH_MAX];
@@ -68,15 +73,30 @@ Result MakeWalk(int root, const std::string& path, mode_t mode, Owner owner, int
   return {};
 }
 
+// What has just not been found. Mostly it is the last part alone that is missing, and then three
+// calls do instead of some for each part.
+Result MakeMissing(int root, const std::string& path, mode_t mode, Owner owner, UniqueFd* out) {
+  const size_t slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (slash != std::string::npos && !name.empty() && name != "." && name != "..") {
+    UniqueFd parent(OpenInRoot(root, path.substr(0, slash + 1).c_str(), kOpenDirectory));
+    if (parent && MakeIn(parent.get(), name, mode, owner) == 0) {
+      out->Reset(openat(parent.get(), name.c_str(), kOpenDirectory | O_NOFOLLOW | O_CLOEXEC));
+      if (*out) return {};
+    }
+  }
+  Result made = MakeWalk(root, path, mode, owner, 0, out);
+  if (!made.ok()) made.object = path;
+  return made;
+}
+
 }  // namespace
 
 Result MakeDirectories(int root, const std::string& path, mode_t mode, Owner owner, UniqueFd* out) {
   // Most exist: one look-up of the whole instead of one for each part.
   out->Reset(OpenInRoot(root, path.c_str(), kOpenDirectory));
   if (*out) return {};
-  Result made = MakeWalk(root, path, mode, owner, 0, out);
-  if (!made.ok()) made.object = path;
-  return made;
+  return MakeMissing(root, path, mode, owner, out);
 }
 
 Result OpenParent(int root, const std::string& path, UniqueFd* parent, std::string* name) {
@@ -92,7 +112,7 @@ Result OpenTarget(int root, const std::string& path, bool directory, UniqueFd* o
   out->Reset(OpenInRoot(root, path.c_str(), O_PATH));
   if (*out) return {};
   if (errno != ENOENT) return Failed(errno, path);
-  if (directory) return MakeDirectories(root, path, 0755, {}, out);
+  if (directory) return MakeMissing(root, path, 0755, {}, out);
   UniqueFd parent;
   std::string name;
   if (Result made = OpenParent(root, path, &parent, &name); !made.ok()) return made;
