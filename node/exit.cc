@@ -145,7 +145,7 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
         MarkExited(record, exit, oom_killed, error);
         return absl::OkStatus();
       },
-      /*must_publish=*/true);
+      Saving::kIfPossible);
   if (!exited.ok()) {
     absl::MutexLock lock(&runtime->mutex);
     if (runtime->group == nullptr) runtime->group = std::move(group);

@@ -38,7 +38,8 @@ class MemoryRegistry : public Registry {
   absl::StatusOr<Snapshot> Insert(ContainerRecord record) override;
   absl::StatusOr<Snapshot> Change(const std::string& id, node::v1::ContainerEventType type,
                                   absl::AnyInvocable<absl::Status(ContainerRecord&)> change,
-                                  bool must_publish) override;
+                                  Saving saving) override;
+  void SaveChanged() override;
   absl::Status Remove(const std::string& id, bool forget) override;
   std::function<void()> OnChange(const std::string& id, Seen seen) override;
   absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) const override;
@@ -80,7 +81,8 @@ class MemoryRegistry : public Registry {
   absl::Status RememberRequest(const ContainerRecord& record);
 
   void Upkeep();
-  void SaveUnsaved();
+  // What of these is still unsaved after it is in unsaved_.
+  void Save(const std::set<std::string>& ids);
   void ForgetRequests();
 
   StateStore* const store_;
@@ -96,6 +98,7 @@ class MemoryRegistry : public Registry {
   int64_t published_ ABSL_GUARDED_BY(mutex_);
   std::set<int64_t> in_turn_ ABSL_GUARDED_BY(mutex_);      // revisions taken, not yet published
   std::set<std::string> unsaved_ ABSL_GUARDED_BY(mutex_);  // published though the disk refused
+  std::set<std::string> changed_ ABSL_GUARDED_BY(mutex_);  // published, SaveChanged is owed
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread upkeep_;
 };

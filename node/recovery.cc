@@ -222,7 +222,7 @@ void EngineImpl::RecordAdopted(const std::shared_ptr<Runtime>& runtime,
                              ->Change(runtime->id,
                                       starting ? node::v1::CONTAINER_EVENT_TYPE_STARTED
                                                : node::v1::CONTAINER_EVENT_TYPE_UPDATED,
-                                      adopt, /*must_publish=*/true)
+                                      adopt, Saving::kIfPossible)
                              .status();
   if (!changed.ok()) Report(absl::StrCat("adopt ", runtime->id, ": ", changed.message()));
 }
@@ -293,7 +293,7 @@ void EngineImpl::RecordHostRestarted(const std::shared_ptr<Runtime>& runtime) {
                 record.mutable_container()->set_exit_reason(node::v1::EXIT_REASON_HOST_RESTARTED);
                 return absl::OkStatus();
               },
-              /*must_publish=*/true)
+              Saving::kIfPossible)
           .status();
   if (!changed.ok()) Report(absl::StrCat("recover ", runtime->id, ": ", changed.message()));
   RetireSupervisor(runtime, absl::ZeroDuration());

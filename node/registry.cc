@@ -47,6 +47,7 @@ MemoryRegistry::~MemoryRegistry() {
     stopping_ = true;
   }
   upkeep_.join();
+  SaveChanged();
   log_->Close();
 }
 
@@ -125,6 +126,7 @@ void MemoryRegistry::EraseEntry(const Container& container) {
   auto name = names_.find(container.name());
   if (name != names_.end() && name->second == container.id()) names_.erase(name);
   unsaved_.erase(container.id());
+  changed_.erase(container.id());
   entries_.erase(found);
 }
 
@@ -189,7 +191,7 @@ absl::StatusOr<Snapshot> MemoryRegistry::Insert(ContainerRecord record) {
 
 absl::StatusOr<Snapshot> MemoryRegistry::Change(
     const std::string& id, ContainerEventType type,
-    absl::AnyInvocable<absl::Status(ContainerRecord&)> change, bool must_publish) {
+    absl::AnyInvocable<absl::Status(ContainerRecord&)> change, Saving saving) {
   EntryPtr entry = FindEntry(id);
   if (entry == nullptr) return ContainerNotFound(id);
   Snapshot next;
@@ -216,13 +218,17 @@ absl::StatusOr<Snapshot> MemoryRegistry::Change(
     auto drop = absl::MakeCleanup([&] { DropRevision(revision); });
     after.set_revision(revision);
     absl::Status saved = store_->CoverRevision(revision);
-    if (saved.ok() || must_publish) saved.Update(store_->Save(*edited));
-    if (!saved.ok() && !must_publish) return saved;
+    if (saving != Saving::kAfterwards && (saved.ok() || saving == Saving::kIfPossible)) {
+      saved.Update(store_->Save(*edited));
+    }
+    if (!saved.ok() && saving == Saving::kFirst) return saved;
     next = std::move(edited);
     Publish(*entry, next, type);
     std::move(drop).Cancel();
     absl::MutexLock lock(&mutex_);
-    if (saved.ok()) {
+    if (saving == Saving::kAfterwards) {
+      changed_.insert(id);
+    } else if (saved.ok()) {
       unsaved_.erase(id);
     } else {
       unsaved_.insert(id);
@@ -284,6 +290,7 @@ absl::Status MemoryRegistry::Remove(const std::string& id, bool forget) {
 
 void MemoryRegistry::Upkeep() {
   while (true) {
+    std::set<std::string> unsaved;
     {
       absl::MutexLock lock(&mutex_);
       auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -291,26 +298,36 @@ void MemoryRegistry::Upkeep() {
       };
       mutex_.Await(absl::Condition(&wanted));
       if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kUpkeepInterval)) return;
+      unsaved = unsaved_;
     }
-    SaveUnsaved();
+    Save(unsaved);
     ForgetRequests();
   }
 }
 
-void MemoryRegistry::SaveUnsaved() {
-  std::set<std::string> unsaved;
+void MemoryRegistry::SaveChanged() {
+  std::set<std::string> changed;
   {
     absl::MutexLock lock(&mutex_);
-    unsaved = unsaved_;
+    changed.swap(changed_);
   }
-  for (const std::string& id : unsaved) {
+  Save(changed);
+}
+
+void MemoryRegistry::Save(const std::set<std::string>& ids) {
+  for (const std::string& id : ids) {
     EntryPtr entry = FindEntry(id);
     if (entry == nullptr) continue;
     absl::MutexLock changing(&entry->change);
     Snapshot present = entry->removed ? nullptr : Get(id);
-    if (present == nullptr || !store_->Save(*present).ok()) continue;
+    if (present == nullptr) continue;
+    const bool saved = store_->Save(*present).ok();
     absl::MutexLock lock(&mutex_);
-    unsaved_.erase(id);
+    if (saved) {
+      unsaved_.erase(id);
+    } else {
+      unsaved_.insert(id);
+    }
   }
 }
 

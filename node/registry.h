@@ -23,6 +23,17 @@ namespace noded {
 
 using Snapshot = std::shared_ptr<const ContainerRecord>;
 
+// When a change goes to the disk.
+enum class Saving {
+  kFirst,  // the change is refused when the disk refuses
+  // What happened in the world must not be denied: published even when the disk refuses, and saved
+  // again later.
+  kIfPossible,
+  // What is on disk in another form already, from which recovery would tell the same: published at
+  // once. The caller owes a SaveChanged.
+  kAfterwards,
+};
+
 // Thread-safe.
 class Registry {
  public:
@@ -53,12 +64,13 @@ class Registry {
   // Changes one record: `change` edits a copy (an error leaves all as it was), which is persisted
   // and then published. Changes of one container are one after another; `change` may be called on
   // any thread and must not call the registry. NOT_FOUND when it is gone. A change of `state` that
-  // the table in container_state.h does not have is FAILED_PRECONDITION (WRONG_STATE). When the
-  // disk refuses, what happened in the world must not be denied: with `must_publish` the change is
-  // published all the same and saved again later.
+  // the table in container_state.h does not have is FAILED_PRECONDITION (WRONG_STATE).
   virtual absl::StatusOr<Snapshot> Change(const std::string& id, node::v1::ContainerEventType type,
                                           absl::AnyInvocable<absl::Status(ContainerRecord&)> change,
-                                          bool must_publish = false) = 0;
+                                          Saving saving = Saving::kFirst) = 0;
+
+  // Saves what was changed with kAfterwards.
+  virtual void SaveChanged() = 0;
 
   // Deletes the record and its directory, remembers its request_id for ten minutes, publishes
   // REMOVED. With `forget` (a create that failed) the request_id may be used again at once.

@@ -107,7 +107,7 @@ absl::Status EngineImpl::RecordStopRequested(const std::string& id) {
             if (MayHaveProcess(record.container())) record.set_stop_requested(true);
             return absl::OkStatus();
           },
-          /*must_publish=*/true)
+          Saving::kIfPossible)
       .status();
 }
 

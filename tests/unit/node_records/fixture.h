@@ -153,7 +153,7 @@ class RegistryTest : public ::testing::Test {
     return inserted.ok() ? *inserted : nullptr;
   }
   absl::Status Become(const std::string& id, node::v1::ContainerState state,
-                      bool must_publish = false) {
+                      Saving saving = Saving::kFirst) {
     return registry
         ->Change(
             id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
@@ -161,7 +161,7 @@ class RegistryTest : public ::testing::Test {
               record.mutable_container()->set_state(state);
               return absl::OkStatus();
             },
-            must_publish)
+            saving)
         .status();
   }
 

@@ -128,7 +128,7 @@ TEST_F(RegistryTest, RefusedChangeIsNotPublishedUnlessItMustBe) {
               HasCode(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(registry->Get(Id("a"))->container().state(), node::v1::CONTAINER_STATE_CREATING);
 
-  EXPECT_EQ(Become(Id("a"), node::v1::CONTAINER_STATE_CREATED, /*must_publish=*/true),
+  EXPECT_EQ(Become(Id("a"), node::v1::CONTAINER_STATE_CREATED, Saving::kIfPossible),
             absl::OkStatus());
   EXPECT_EQ(registry->Get(Id("a"))->container().state(), node::v1::CONTAINER_STATE_CREATED);
 
@@ -306,6 +306,28 @@ TEST_F(RegistryTest, ObserverMayChangeAndRemoveTheContainerItSees) {
   ASSERT_TRUE(Become(Id("a"), node::v1::CONTAINER_STATE_CREATED).ok());
   EXPECT_THAT(seen, ElementsAre("CONTAINER_STATE_CREATING", "CONTAINER_STATE_CREATED",
                                 "CONTAINER_STATE_REMOVING", "removed"));
+}
+
+TEST_F(RegistryTest, WhatIsSavedAfterwardsIsPublishedAtOnceAndNotLost) {
+  Insert(Id("a"), "web");
+  store->refuse_save = true;
+  ASSERT_TRUE(Become(Id("a"), node::v1::CONTAINER_STATE_CREATED, Saving::kAfterwards).ok());
+  EXPECT_EQ(registry->Get(Id("a"))->container().state(), node::v1::CONTAINER_STATE_CREATED);
+  store->refuse_save = false;
+  ASSERT_TRUE(Become(Id("a"), node::v1::CONTAINER_STATE_STARTING, Saving::kAfterwards).ok());
+  Reopen();
+  ASSERT_NE(registry->Get(Id("a")), nullptr);
+  EXPECT_EQ(registry->Get(Id("a"))->container().state(), node::v1::CONTAINER_STATE_STARTING);
+}
+
+TEST_F(RegistryTest, SaveChangedSavesWhatIsOwedOnce) {
+  Insert(Id("a"), "web");
+  const int before = store->saves;
+  ASSERT_TRUE(Become(Id("a"), node::v1::CONTAINER_STATE_CREATED, Saving::kAfterwards).ok());
+  EXPECT_EQ(store->saves, before);
+  registry->SaveChanged();
+  registry->SaveChanged();
+  EXPECT_EQ(store->saves, before + 1);
 }
 
 TEST_F(RegistryTest, EndedObserverIsNotCalledAnyMore) {
