@@ -113,9 +113,13 @@ absl::StatusOr<AttachFds> V1Group::OpenAttach() const {
                 fstatat(hierarchy.parent.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
                 info.st_ino == members_[i].inode;
     if (!same) return absl::NotFoundError(absl::StrCat("cgroup \"", path, "\" is not there"));
-    ASSIGN_OR_RETURN(UniqueFd procs, OpenAt(hierarchy.parent.get(),
-                                            absl::StrCat(name_, "/cgroup.procs"), O_WRONLY));
-    fds.procs.push_back(std::move(procs));
+    if (hierarchy.unified) {
+      ASSIGN_OR_RETURN(fds.into, OpenAt(hierarchy.parent.get(), name_, kDirectoryFlags));
+      continue;
+    }
+    ASSIGN_OR_RETURN(UniqueFd tasks,
+                     OpenAt(hierarchy.parent.get(), absl::StrCat(name_, "/tasks"), O_WRONLY));
+    fds.tasks.push_back(std::move(tasks));
   }
   return fds;
 }

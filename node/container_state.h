@@ -5,7 +5,7 @@
 //                              ▼        ▼  │        ▼ │
 //                            EXITED    PAUSED     STARTING (again)
 //
-// RunContainer goes from CREATING to STARTING at once. Any state may become REMOVING; what recovery
+// RunContainer begins at STARTING. Any state may become REMOVING; what recovery
 // cannot tell becomes UNKNOWN, and from there EXITED or REMOVING.
 #ifndef NODE_CONTAINER_STATE_H_
 #define NODE_CONTAINER_STATE_H_

@@ -227,7 +227,9 @@ absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id
   container.set_id(id);
   container.set_name(creation.spec.name().empty() ? DefaultName(id) : creation.spec.name());
   *container.mutable_spec() = creation.spec;
-  container.set_state(node::v1::CONTAINER_STATE_CREATING);
+  // RunContainer's begins where its start begins: one record less to save.
+  container.set_state(creation.run ? node::v1::CONTAINER_STATE_STARTING
+                                   : node::v1::CONTAINER_STATE_CREATING);
   *container.mutable_create_time() = TimeUtil::GetCurrentTime();
   container.set_cgroup_path(absl::StrCat(CgroupParentOf(creation.spec), "/", id));
   container.set_log_directory(RootFiles(store_->ContainerDirectory(id)).log);

@@ -68,6 +68,7 @@ absl::Status EngineImpl::Open() {
   RETURN_IF_ERROR(OpenRegistry());
   ASSIGN_OR_RETURN(logs_, LogService::Create(loop_.get(), pool_.get(), registry_.get()));
   RecoverAll();
+  KeepSpareSupervisor();
   ScheduleReaping();
   return absl::OkStatus();
 }
@@ -95,6 +96,10 @@ EngineImpl::~EngineImpl() {
   logs_.reset();
   paths_.reset();
   pool_.reset();
+  {
+    absl::MutexLock lock(&spare_mutex_);
+    spare_.reset();
+  }
   std::map<std::string, std::shared_ptr<Runtime>> runtimes;
   {
     absl::MutexLock lock(&runtimes_mutex_);

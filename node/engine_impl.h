@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -73,6 +74,7 @@ class EngineImpl final : public Engine {
   EventLoop* loop() { return loop_.get(); }
   Registry* registry() { return registry_.get(); }
   StateStore* store() { return store_.get(); }
+  int sockets_dir() const { return sockets_dir_.get(); }
 
   // On the pool. RESOURCE_EXHAUSTED when it is full, UNAVAILABLE once the engine is being
   // destroyed.
@@ -108,12 +110,17 @@ class EngineImpl final : public Engine {
   void CheckPaths(const node::v1::ContainerSpec& spec, std::function<void(absl::Status)> done);
 
   // ---- start.cc ----
-  // In the container's queue, which must be held until `done` was called. `make_files` is called in
-  // it once, while the supervisor comes up: what of the container's files is not there yet.
+  // In the container's queue, which must be held until `done` was called. The record is STARTING
+  // after `make_record`, which is called once, before the plan is made: what of the container's
+  // files or record is not there yet.
   void StartInQueue(std::shared_ptr<Runtime> runtime,
-                    const std::function<absl::Status()>& make_files, ContainerDone done);
-  // Starts a supervisor and sees to it that it is reaped.
-  absl::Status Spawn(const std::shared_ptr<Runtime>& runtime);
+                    const std::function<absl::Status()>& make_record, ContainerDone done);
+
+  // ---- supervisor.cc ----
+  // The spare one or a new one becomes the container's.
+  absl::Status StartSupervisor(const std::shared_ptr<Runtime>& runtime);
+  // Starts one ahead of its container unless there is one, because that is a quarter of a start.
+  void KeepSpareSupervisor();
   // To the supervisor that listens for this container: UNAVAILABLE when there is none.
   absl::Status Connect(const std::shared_ptr<Runtime>& runtime);
   // Removes what the supervisor of an earlier run left.
@@ -203,6 +210,21 @@ class EngineImpl final : public Engine {
   absl::Status MakeFiles(const node::v1::ContainerSpec& spec, const std::string& id);
   absl::StatusOr<node::v1::Container> RecordCreated(const std::string& id);
 
+  // ---- start.cc ----
+  // WRONG_STATE, or what an earlier run left is gone.
+  absl::Status MakeStartable(const std::shared_ptr<Runtime>& runtime);
+  absl::Status RecordStarting(const std::string& id);
+
+  // ---- supervisor.cc ----
+  // One that has no container yet.
+  struct FreeSupervisor {
+    std::shared_ptr<const Pidfd> process;
+    UniqueFd connection;
+  };
+  absl::StatusOr<FreeSupervisor> SpawnSupervisor();
+  absl::StatusOr<FreeSupervisor> TakeSupervisor();
+  ShimClient::Events EventsOf(const std::shared_ptr<Runtime>& runtime);
+
   // ---- recovery.cc ----
   void RecoverAll();
   void Recover(std::shared_ptr<Runtime> runtime, Finished finished);
@@ -239,6 +261,10 @@ class EngineImpl final : public Engine {
 
   absl::Mutex runtimes_mutex_;
   std::map<std::string, std::shared_ptr<Runtime>> runtimes_ ABSL_GUARDED_BY(runtimes_mutex_);
+
+  absl::Mutex spare_mutex_;
+  std::optional<FreeSupervisor> spare_ ABSL_GUARDED_BY(spare_mutex_);
+  bool spare_comes_ ABSL_GUARDED_BY(spare_mutex_) = false;
 
   // Held while a supervisor is started, so that ReapStrangers does not take it for a stranger.
   absl::Mutex children_mutex_;

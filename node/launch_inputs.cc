@@ -24,8 +24,8 @@ using node::v1::Namespace;
 using node::v1::NAMESPACE_MODE_CONTAINER;
 using node::v1::NAMESPACE_MODE_HOST;
 
-// Descriptor 0 of the Launch message is the plan.
-constexpr uint32_t kFirstJoined = 1;
+// Before those of a Launch message are the plan and the container's.
+constexpr uint32_t kFirstJoined = 4;
 
 struct Joinable {
   uint64_t type;

@@ -36,9 +36,9 @@ void AddAttachFds(const cgroup::AttachFds& attach, Message& message, std::vector
     message.set_cgroup_directory(static_cast<uint32_t>(fds.size()));
     fds.push_back(attach.into.get());
   }
-  for (const UniqueFd& procs : attach.procs) {
-    message.add_cgroup_procs(static_cast<uint32_t>(fds.size()));
-    fds.push_back(procs.get());
+  for (const UniqueFd& tasks : attach.tasks) {
+    message.add_cgroup_tasks(static_cast<uint32_t>(fds.size()));
+    fds.push_back(tasks.get());
   }
 }
 

@@ -42,8 +42,14 @@ std::string Copy(const std::string& path) {
   return content.ok() ? *content : "";
 }
 
+// Into a directory that has just been made.
 absl::Status WriteFile(const std::string& path, const std::string& content) {
-  return ReplaceFileAt(AT_FDCWD, path, content, kFileMode);
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, kFileMode));
+  // The mode given to open is cut by the umask.
+  if (fchmod(fd.get(), kFileMode) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("set mode of \"", path, "\""));
+  }
+  return Annotate(WriteAll(fd.get(), content), absl::StrCat("write \"", path, "\""));
 }
 
 bool HasHostNetwork(const ContainerSpec& spec) {

@@ -36,6 +36,7 @@ class SocketShimClient : public ShimClient, public std::enable_shared_from_this<
   absl::Status Listen();
   void Call(Request request, const std::vector<int>& fds, absl::Duration timeout,
             Answered answered) override;
+  void Tell(Request request, const std::vector<int>& fds) override;
 
  private:
   struct Pending {
@@ -117,6 +118,13 @@ void SocketShimClient::Call(Request request, const std::vector<int>& fds, absl::
   }
   // On the loop's thread as promised, so that no caller is called back while it holds a lock.
   loop_->Run([answered = std::move(answered), refused] { answered(refused); });
+}
+
+void SocketShimClient::Tell(Request request, const std::vector<int>& fds) {
+  absl::MutexLock lock(&mutex_);
+  request.set_version(kProtocolVersion);
+  request.set_id(++last_id_);
+  if (connected_) SendOrKeep(request.SerializeAsString(), fds);
 }
 
 bool SocketShimClient::SendOrKeep(std::string message, const std::vector<int>& fds) {
@@ -223,13 +231,18 @@ void SocketShimClient::Disconnect() {
 
 }  // namespace
 
+absl::StatusOr<std::shared_ptr<ShimClient>> UseConnection(EventLoop* loop, UniqueFd connection,
+                                                          ShimClient::Events events) {
+  auto client = std::make_shared<SocketShimClient>(loop, std::move(connection), std::move(events));
+  RETURN_IF_ERROR(client->Listen());
+  return client;
+}
+
 absl::StatusOr<std::shared_ptr<ShimClient>> ConnectShim(EventLoop* loop, int sockets_dir,
                                                         const std::string& id,
                                                         ShimClient::Events events) {
   ASSIGN_OR_RETURN(UniqueFd socket, ConnectSeqpacket(sockets_dir, ShimSocketName(id)));
-  auto client = std::make_shared<SocketShimClient>(loop, std::move(socket), std::move(events));
-  RETURN_IF_ERROR(client->Listen());
-  return client;
+  return UseConnection(loop, std::move(socket), std::move(events));
 }
 
 }  // namespace noded

@@ -39,19 +39,33 @@ class ShimClient {
   // or UNAVAILABLE (SUPERVISOR_LOST).
   virtual void Call(node::shim::v1::Request request, const std::vector<int>& fds,
                     absl::Duration timeout, Answered answered) = 0;
+  // As Call for what is not answered. The end of the connection tells when it was not taken.
+  virtual void Tell(node::shim::v1::Request request, const std::vector<int>& fds) = 0;
 };
 
 // Name of a supervisor's socket in the directory of sockets: "<id>.sock".
 std::string ShimSocketName(const std::string& id);
 
-// posix_spawns `shim_path` for a container with a listening socket <state-dir>/shims/<id>.sock and
-// the container's directory; nothing else of noded's is inherited, signals are reset.
+// A supervisor that has no container yet. It ends when the connection is closed.
 struct SpawnedShim {
   Pidfd process;
   pid_t pid = 0;
+  UniqueFd connection;
 };
-absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path, const std::string& id,
-                                      int sockets_dir, int container_dir);
+// posix_spawns `shim_path` with the connection; nothing else of noded's is inherited, signals are
+// reset.
+absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path);
+// Speaks over a connection, of a spawned one.
+absl::StatusOr<std::shared_ptr<ShimClient>> UseConnection(EventLoop* loop, UniqueFd connection,
+                                                          ShimClient::Events events);
+// What a supervisor is given of its container besides the plan, in the order of a Launch.
+struct ContainerFds {
+  UniqueFd listener;  // <state-dir>/shims/<id>.sock, where it is found again after a restart
+  UniqueFd directory;
+  UniqueFd log;  // the supervisor's own complaints
+};
+absl::StatusOr<ContainerFds> OpenContainerFds(const std::string& id, int sockets_dir,
+                                              const std::string& directory);
 // UNAVAILABLE: no supervisor listens there.
 absl::StatusOr<std::shared_ptr<ShimClient>> ConnectShim(EventLoop* loop, int sockets_dir,
                                                         const std::string& id,

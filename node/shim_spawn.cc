@@ -3,6 +3,7 @@
 #include <spawn.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,21 +15,15 @@
 namespace noded {
 namespace {
 
-// What node-shim finds where; the protocol's description says so.
-constexpr int kListenerFd = 3;
-constexpr int kContainerDirFd = 4;
-constexpr int kFirstUnusedFd = 5;
-// Above all of those, so that no dup2 overwrites what a later one is to copy.
+// Where node-shim finds its connection; the protocol's description says so.
+constexpr int kConnectionFd = 3;
+// Above that, so that no dup2 overwrites what a later one is to copy.
 constexpr int kFirstSafeFd = 16;
+// Its title is overwritten in place and is to hold a container's id.
+constexpr size_t kTitleBytes = sizeof("node-shim") + 64;
 
 // A shim's own complaints only; containers write elsewhere.
 constexpr char kShimLog[] = "shim.log";
-
-absl::StatusOr<UniqueFd> CopyOutOfTheWay(int fd) {
-  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, kFirstSafeFd));
-  if (!copy) return ErrnoStatus(errno, "copy descriptor");
-  return copy;
-}
 
 // Owns the two objects of posix_spawn(3).
 class SpawnSettings {
@@ -73,27 +68,23 @@ class SpawnSettings {
 
 std::string ShimSocketName(const std::string& id) { return absl::StrCat(id, ".sock"); }
 
-absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path, const std::string& id,
-                                      int sockets_dir, int container_dir) {
-  ASSIGN_OR_RETURN(UniqueFd listening, ListenSeqpacket(sockets_dir, ShimSocketName(id)));
-  ASSIGN_OR_RETURN(UniqueFd listener, CopyOutOfTheWay(listening.get()));
-  ASSIGN_OR_RETURN(UniqueFd directory, CopyOutOfTheWay(container_dir));
+absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path) {
+  ASSIGN_OR_RETURN(auto pair, SocketPair(SOCK_SEQPACKET | SOCK_NONBLOCK));
+  UniqueFd connection(fcntl(pair.second.get(), F_DUPFD_CLOEXEC, kFirstSafeFd));
+  if (!connection) return ErrnoStatus(errno, "copy descriptor");
   ASSIGN_OR_RETURN(UniqueFd null, OpenAt(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
-  ASSIGN_OR_RETURN(UniqueFd log, OpenAt(container_dir, kShimLog,
-                                        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   SpawnSettings settings;
   settings.Put(null.get(), STDIN_FILENO);
   settings.Put(null.get(), STDOUT_FILENO);
-  settings.Put(log.get(), STDERR_FILENO);
-  settings.Put(listener.get(), kListenerFd);
-  settings.Put(directory.get(), kContainerDirFd);
-  settings.CloseFrom(kFirstUnusedFd);
+  settings.Put(null.get(), STDERR_FILENO);
+  settings.Put(connection.get(), kConnectionFd);
+  settings.CloseFrom(kConnectionFd + 1);
   settings.ResetSignals();
   settings.SetFlags();
 
-  std::string name = "node-shim";
-  std::string container = id;
-  char* argv[] = {name.data(), container.data(), nullptr};
+  std::string title(kTitleBytes, ' ');
+  title.replace(0, strlen("node-shim"), "node-shim");
+  char* argv[] = {title.data(), nullptr};
   // No environment: a container's is in its plan.
   char* environment[] = {nullptr};
   SpawnedShim shim;
@@ -102,7 +93,18 @@ absl::StatusOr<SpawnedShim> SpawnShim(const std::string& shim_path, const std::s
   if (error != 0) return ErrnoStatus(error, absl::StrCat("start supervisor \"", shim_path, "\""));
   // Ours alone to reap, so the number cannot have been given to another process yet.
   ASSIGN_OR_RETURN(shim.process, Pidfd::Open(shim.pid));
+  shim.connection = std::move(pair.first);
   return shim;
+}
+
+absl::StatusOr<ContainerFds> OpenContainerFds(const std::string& id, int sockets_dir,
+                                              const std::string& directory) {
+  ContainerFds fds;
+  ASSIGN_OR_RETURN(fds.directory, OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(fds.log,
+                   OpenAt(fds.directory.get(), kShimLog, O_WRONLY | O_CREAT | O_APPEND, 0600));
+  ASSIGN_OR_RETURN(fds.listener, ListenSeqpacket(sockets_dir, ShimSocketName(id)));
+  return fds;
 }
 
 }  // namespace noded

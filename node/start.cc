@@ -1,9 +1,12 @@
 // Starting a container: Start, and the second half of RunContainer.
 #include <fcntl.h>
 
+#include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "node/answer.h"
 #include "node/base/file.h"
 #include "node/base/status.h"
@@ -21,66 +24,53 @@ namespace {
 constexpr absl::Duration kQuickCall = absl::Seconds(10);
 
 // One attempt to launch. What is acquired is noted with the way to undo it, and undone in reverse
-// when the attempt is destroyed uncommitted. Each step runs on the pool.
-class Launch {
+// when the attempt has failed. The supervisor makes the sources of mounts while the cgroup is made
+// here, so its answer, when it is a failure, may come before that is done: Go waits for both.
+class Launch : public std::enable_shared_from_this<Launch> {
  public:
-  Launch(EngineImpl* engine, std::shared_ptr<Runtime> runtime)
-      : engine_(engine), runtime_(std::move(runtime)) {}
+  Launch(EngineImpl* engine, std::shared_ptr<Runtime> runtime, EngineImpl::ContainerDone done)
+      : engine_(engine), runtime_(std::move(runtime)), done_(std::move(done)) {}
   ~Launch() {
     // On its way out noded leaves everything to its successor, which completes or undoes it.
     if (!engine_->closing()) Unwind();
   }
 
-  absl::Status CheckStartable();
-  absl::Status StartSupervisor();
-  absl::Status RecordStarting();
-  absl::Status CompilePlan();
-  absl::Status MakeGroup();
-  void PassAttachments();
-  absl::Status SendPlan(ShimClient::Answered answered);
-  absl::StatusOr<Container> RecordRunning(absl::StatusOr<ShimClient::Answer> answer);
-  void Unwind();
+  // On the pool. `make_record` completes what the plan is made of.
+  void Go(const std::function<absl::Status()>& make_record);
 
  private:
+  absl::Status Prepare(const std::function<absl::Status()>& make_record);
+  absl::Status StartSupervisor();
+  absl::Status CompilePlan();
+  void PassAttachments();
+  absl::Status SendPlan();
+  absl::Status MakeGroup(cgroup::Driver* driver);
+  absl::Status SendPlacement();
+  // On the loop's thread.
+  void Answered(absl::StatusOr<ShimClient::Answer> answer);
+  void Finish(absl::StatusOr<ShimClient::Answer> answer);
+  absl::StatusOr<Container> RecordRunning(absl::StatusOr<ShimClient::Answer> answer);
   void ApplySize();
+  void Unwind();
+  void Fail(const absl::Status& why);
 
   EngineImpl* const engine_;
   const std::shared_ptr<Runtime> runtime_;
+  const EngineImpl::ContainerDone done_;
   std::vector<std::function<void()>> undo_;
   node::v1::ContainerSpec spec_;
   LaunchInputs inputs_;
   node::shim::v1::LaunchPlan plan_;
   cgroup::AttachFds attach_;
+
+  absl::Mutex mutex_;
+  enum class Phase {
+    kPreparing,
+    kPrepared,
+    kFailed
+  } phase_ ABSL_GUARDED_BY(mutex_) = Phase::kPreparing;
+  std::optional<absl::StatusOr<ShimClient::Answer>> answer_ ABSL_GUARDED_BY(mutex_);
 };
-
-absl::Status Launch::CheckStartable() {
-  Snapshot present = engine_->registry()->Get(runtime_->id);
-  if (present == nullptr) return ContainerGone();
-  spec_ = present->container().spec();
-  const node::v1::ContainerState state = present->container().state();
-  // CREATING: RunContainer, which goes on to the start without a record of its own in between.
-  if (state != node::v1::CONTAINER_STATE_CREATING && state != node::v1::CONTAINER_STATE_CREATED &&
-      state != node::v1::CONTAINER_STATE_EXITED) {
-    return WrongState(present->container());
-  }
-  // What an earlier run left, before the record says that another begins, because an `exit` of the
-  // old run must not be taken for the new one's.
-  if (state == node::v1::CONTAINER_STATE_EXITED) return engine_->ForgetRun(runtime_);
-  return absl::OkStatus();
-}
-
-absl::Status Launch::RecordStarting() {
-  return engine_->registry()
-      ->Change(runtime_->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
-               [this](ContainerRecord& record) {
-                 MarkStarting(record);
-                 // The daemon's parent may be another since the container was created.
-                 record.mutable_container()->set_cgroup_path(
-                     absl::StrCat(engine_->CgroupParentOf(spec_), "/", runtime_->id));
-                 return absl::OkStatus();
-               })
-      .status();
-}
 
 absl::Status Launch::CompilePlan() {
   ASSIGN_OR_RETURN(inputs_, ResolveLaunchInputs(engine_, spec_, runtime_->id));
@@ -88,8 +78,7 @@ absl::Status Launch::CompilePlan() {
   return absl::OkStatus();
 }
 
-absl::Status Launch::MakeGroup() {
-  ASSIGN_OR_RETURN(cgroup::Driver * driver, engine_->DriverFor(engine_->CgroupParentOf(spec_)));
+absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
   ASSIGN_OR_RETURN(
       std::unique_ptr<cgroup::Group> made,
       driver->Create(runtime_->id, launch::CompileLimits(spec_, inputs_.inputs.devices)));
@@ -110,8 +99,7 @@ absl::Status Launch::MakeGroup() {
 
 absl::Status Launch::StartSupervisor() {
   undo_.push_back([this] { engine_->RetireSupervisor(runtime_, absl::ZeroDuration()); });
-  RETURN_IF_ERROR(engine_->Spawn(runtime_));
-  return engine_->Connect(runtime_);
+  return engine_->StartSupervisor(runtime_);
 }
 
 void Launch::PassAttachments() {
@@ -131,16 +119,86 @@ void Launch::PassAttachments() {
   }
 }
 
-absl::Status Launch::SendPlan(ShimClient::Answered answered) {
+absl::Status Launch::SendPlan() {
   ASSIGN_OR_RETURN(UniqueFd plan, SealedMemfd("launch-plan", plan_.SerializeAsString()));
-  std::vector<int> fds = {plan.get()};
+  ASSIGN_OR_RETURN(ContainerFds container,
+                   OpenContainerFds(runtime_->id, engine_->sockets_dir(),
+                                    engine_->store()->ContainerDirectory(runtime_->id)));
+  std::vector<int> fds = {plan.get(), container.listener.get(), container.directory.get(),
+                          container.log.get()};
   for (const UniqueFd& joined : inputs_.joined) fds.push_back(joined.get());
   node::shim::v1::Request request;
-  AddAttachFds(attach_, *request.mutable_launch(), fds);
+  request.mutable_launch();
   std::shared_ptr<ShimClient> shim = runtime_->Shim();
   if (shim == nullptr) return SupervisorLost();
-  shim->Call(std::move(request), fds, engine_->options().start_timeout, std::move(answered));
+  shim->Call(std::move(request), fds, engine_->options().start_timeout,
+             [self = shared_from_this()](absl::StatusOr<ShimClient::Answer> answer) {
+               self->Answered(std::move(answer));
+             });
   return absl::OkStatus();
+}
+
+absl::Status Launch::SendPlacement() {
+  std::vector<int> fds;
+  node::shim::v1::Request request;
+  AddAttachFds(attach_, *request.mutable_place(), fds);
+  std::shared_ptr<ShimClient> shim = runtime_->Shim();
+  if (shim == nullptr) return SupervisorLost();
+  shim->Tell(std::move(request), fds);
+  attach_ = {};
+  return absl::OkStatus();
+}
+
+absl::Status Launch::Prepare(const std::function<absl::Status()>& make_record) {
+  Snapshot present = engine_->registry()->Get(runtime_->id);
+  if (present == nullptr) return ContainerGone();
+  spec_ = present->container().spec();
+  ASSIGN_OR_RETURN(cgroup::Driver * driver, engine_->DriverFor(engine_->CgroupParentOf(spec_)));
+  // First, because without a spare it comes up on another processor beside what follows.
+  RETURN_IF_ERROR(StartSupervisor());
+  RETURN_IF_ERROR(make_record());
+  RETURN_IF_ERROR(CompilePlan());
+  PassAttachments();
+  RETURN_IF_ERROR(SendPlan());
+  RETURN_IF_ERROR(MakeGroup(driver));
+  return SendPlacement();
+}
+
+void Launch::Go(const std::function<absl::Status()>& make_record) {
+  absl::Status prepared = Prepare(make_record);
+  std::optional<absl::StatusOr<ShimClient::Answer>> answer;
+  {
+    absl::MutexLock lock(&mutex_);
+    phase_ = prepared.ok() ? Phase::kPrepared : Phase::kFailed;
+    answer = std::move(answer_);
+  }
+  if (!prepared.ok()) {
+    Fail(prepared);
+  } else if (answer) {
+    Finish(*std::move(answer));
+  }
+}
+
+void Launch::Answered(absl::StatusOr<ShimClient::Answer> answer) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kFailed) return;  // the supervisor's end
+    if (phase_ == Phase::kPreparing) {
+      answer_ = std::move(answer);
+      return;
+    }
+  }
+  // The loop's thread must not wait for the disk.
+  auto shared = std::make_shared<absl::StatusOr<ShimClient::Answer>>(std::move(answer));
+  engine_->SubmitAlways([self = shared_from_this(), shared] { self->Finish(std::move(*shared)); });
+}
+
+void Launch::Finish(absl::StatusOr<ShimClient::Answer> answer) {
+  absl::StatusOr<Container> started = RecordRunning(std::move(answer));
+  if (!started.ok()) return Fail(started.status());
+  done_(std::move(started));
+  engine_->registry()->SaveChanged();
+  engine_->KeepSpareSupervisor();
 }
 
 absl::StatusOr<Container> Launch::RecordRunning(absl::StatusOr<ShimClient::Answer> answer) {
@@ -159,7 +217,8 @@ absl::StatusOr<Container> Launch::RecordRunning(absl::StatusOr<ShimClient::Answe
         MarkRunning(record, launched, engine_->boot_id());
         return absl::OkStatus();
       },
-      /*must_publish=*/true);
+      // The supervisor has written the same to its file `pid`.
+      Saving::kAfterwards);
   RETURN_IF_ERROR(running.status());
   undo_.clear();
   ApplySize();
@@ -188,6 +247,13 @@ void Launch::Unwind() {
   }
 }
 
+void Launch::Fail(const absl::Status& why) {
+  Unwind();
+  Snapshot snapshot = engine_->registry()->Get(runtime_->id);
+  std::string name = snapshot == nullptr ? runtime_->id : snapshot->container().name();
+  done_(Annotate(why, absl::StrCat("start container ", name)));
+}
+
 }  // namespace
 
 void EngineImpl::Start(node::v1::StartRequest request, Done<node::v1::StartResponse> done) {
@@ -196,52 +262,56 @@ void EngineImpl::Start(node::v1::StartRequest request, Done<node::v1::StartRespo
   if (!found.ok()) return answer(found.status());
   std::shared_ptr<Runtime> runtime = RuntimeOf((*found)->container().id());
   absl::Status queued = runtime->operations->Run([this, runtime, answer](Finished finished) {
-    auto made_already = [] { return absl::OkStatus(); };
-    StartInQueue(runtime, made_already,
-                 [this, runtime, answer, finished](absl::StatusOr<Container> started) {
-                   if (!started.ok()) {
-                     RecordStartFailed(runtime, started.status());
-                     answer(started.status());
-                   } else {
-                     node::v1::StartResponse response;
-                     *response.mutable_container() = *std::move(started);
-                     answer(std::move(response));
-                   }
-                   finished();
-                 });
+    auto started = [this, runtime, answer, finished](absl::StatusOr<Container> container) {
+      if (!container.ok()) {
+        RecordStartFailed(runtime, container.status());
+        answer(container.status());
+      } else {
+        node::v1::StartResponse response;
+        *response.mutable_container() = *std::move(container);
+        answer(std::move(response));
+      }
+      finished();
+    };
+    if (absl::Status startable = MakeStartable(runtime); !startable.ok()) return started(startable);
+    StartInQueue(
+        runtime, [this, runtime] { return RecordStarting(runtime->id); }, started);
   });
   if (!queued.ok()) answer(queued);
 }
 
+absl::Status EngineImpl::MakeStartable(const std::shared_ptr<Runtime>& runtime) {
+  Snapshot present = registry_->Get(runtime->id);
+  if (present == nullptr) return ContainerGone();
+  const Container& container = present->container();
+  absl::Status startable = [&] {
+    if (container.state() == node::v1::CONTAINER_STATE_CREATED) return absl::OkStatus();
+    if (container.state() != node::v1::CONTAINER_STATE_EXITED) return WrongState(container);
+    // What an earlier run left, before the record says that another begins, because an `exit` of
+    // the old run must not be taken for the new one's.
+    return ForgetRun(runtime);
+  }();
+  return Annotate(startable, absl::StrCat("start container ", container.name()));
+}
+
+absl::Status EngineImpl::RecordStarting(const std::string& id) {
+  return registry_
+      ->Change(id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
+               [this](ContainerRecord& record) {
+                 MarkStarting(record);
+                 Container& container = *record.mutable_container();
+                 // The daemon's parent may be another since the container was created.
+                 container.set_cgroup_path(
+                     absl::StrCat(CgroupParentOf(container.spec()), "/", container.id()));
+                 return absl::OkStatus();
+               })
+      .status();
+}
+
 void EngineImpl::StartInQueue(std::shared_ptr<Runtime> runtime,
-                              const std::function<absl::Status()>& make_files, ContainerDone done) {
-  auto launch = std::make_shared<Launch>(this, runtime);
-  auto fail = [this, launch, runtime, done](const absl::Status& why) {
-    launch->Unwind();
-    Snapshot snapshot = registry_->Get(runtime->id);
-    std::string name = snapshot == nullptr ? runtime->id : snapshot->container().name();
-    done(Annotate(why, absl::StrCat("start container ", name)));
-  };
-  auto prepare = [&]() -> absl::Status {
-    RETURN_IF_ERROR(launch->CheckStartable());
-    // First, because it comes up on another processor beside all that follows.
-    RETURN_IF_ERROR(launch->StartSupervisor());
-    RETURN_IF_ERROR(make_files());
-    RETURN_IF_ERROR(launch->RecordStarting());
-    RETURN_IF_ERROR(launch->CompilePlan());
-    RETURN_IF_ERROR(launch->MakeGroup());
-    launch->PassAttachments();
-    return launch->SendPlan([this, launch, done, fail](absl::StatusOr<ShimClient::Answer> answer) {
-      // Answers come on the loop's thread, which must not wait for the disk.
-      auto shared = std::make_shared<absl::StatusOr<ShimClient::Answer>>(std::move(answer));
-      SubmitAlways([launch, done, fail, shared] {
-        absl::StatusOr<Container> started = launch->RecordRunning(std::move(*shared));
-        if (!started.ok()) return fail(started.status());
-        done(std::move(started));
-      });
-    });
-  };
-  if (absl::Status prepared = prepare(); !prepared.ok()) fail(prepared);
+                              const std::function<absl::Status()>& make_record,
+                              ContainerDone done) {
+  std::make_shared<Launch>(this, std::move(runtime), std::move(done))->Go(make_record);
 }
 
 }  // namespace noded

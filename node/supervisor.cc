@@ -39,30 +39,64 @@ absl::Status RemoveFile(int dir, const std::string& name) {
 
 }  // namespace
 
-absl::Status EngineImpl::Spawn(const std::shared_ptr<Runtime>& runtime) {
-  ASSIGN_OR_RETURN(UniqueFd directory, OpenAt(AT_FDCWD, store_->ContainerDirectory(runtime->id),
-                                              O_RDONLY | O_DIRECTORY));
-  std::shared_ptr<const Pidfd> process;
+absl::StatusOr<EngineImpl::FreeSupervisor> EngineImpl::SpawnSupervisor() {
+  FreeSupervisor free;
   pid_t pid;
   {
     absl::MutexLock lock(&children_mutex_);
-    ASSIGN_OR_RETURN(SpawnedShim shim, SpawnShim(options_.shim_path, runtime->id,
-                                                 sockets_dir_.get(), directory.get()));
+    ASSIGN_OR_RETURN(SpawnedShim shim, SpawnShim(options_.shim_path));
     pid = shim.pid;
-    process = std::make_shared<const Pidfd>(std::move(shim.process));
+    free.process = std::make_shared<const Pidfd>(std::move(shim.process));
+    free.connection = std::move(shim.connection);
     children_.insert(pid);
   }
-  AwaitEnd(process, absl::InfiniteDuration(), [this, process, pid](bool) {
+  AwaitEnd(free.process, absl::InfiniteDuration(), [this, process = free.process, pid](bool) {
     process->TryWait().IgnoreError();
     absl::MutexLock lock(&children_mutex_);
     children_.erase(pid);
   });
+  return free;
+}
+
+absl::StatusOr<EngineImpl::FreeSupervisor> EngineImpl::TakeSupervisor() {
+  std::optional<FreeSupervisor> spare;
+  {
+    absl::MutexLock lock(&spare_mutex_);
+    spare.swap(spare_);
+  }
+  // Somebody may have killed it meanwhile.
+  if (spare && !spare->process->Ended()) return *std::move(spare);
+  return SpawnSupervisor();
+}
+
+void EngineImpl::KeepSpareSupervisor() {
+  {
+    absl::MutexLock lock(&spare_mutex_);
+    if (spare_ || spare_comes_) return;
+    spare_comes_ = true;
+  }
+  // A failure is told by the start that then has to spawn for itself.
+  absl::StatusOr<FreeSupervisor> spare = SpawnSupervisor();
+  absl::MutexLock lock(&spare_mutex_);
+  spare_comes_ = false;
+  if (spare.ok()) spare_ = *std::move(spare);
+}
+
+absl::Status EngineImpl::StartSupervisor(const std::shared_ptr<Runtime>& runtime) {
+  ASSIGN_OR_RETURN(FreeSupervisor supervisor, TakeSupervisor());
+  {
+    absl::MutexLock lock(&runtime->mutex);
+    runtime->shim_process = std::move(supervisor.process);
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<ShimClient> shim,
+                   UseConnection(loop_.get(), std::move(supervisor.connection), EventsOf(runtime)));
   absl::MutexLock lock(&runtime->mutex);
-  runtime->shim_process = std::move(process);
+  runtime->shim = std::move(shim);
   return absl::OkStatus();
 }
 
-absl::Status EngineImpl::Connect(const std::shared_ptr<Runtime>& runtime) {
+// Of a new connection, the present one from here.
+ShimClient::Events EngineImpl::EventsOf(const std::shared_ptr<Runtime>& runtime) {
   uint64_t connection;
   {
     absl::MutexLock lock(&runtime->mutex);
@@ -90,8 +124,12 @@ absl::Status EngineImpl::Connect(const std::shared_ptr<Runtime>& runtime) {
       });
     }
   };
+  return events;
+}
+
+absl::Status EngineImpl::Connect(const std::shared_ptr<Runtime>& runtime) {
   ASSIGN_OR_RETURN(std::shared_ptr<ShimClient> shim,
-                   ConnectShim(loop_.get(), sockets_dir_.get(), runtime->id, std::move(events)));
+                   ConnectShim(loop_.get(), sockets_dir_.get(), runtime->id, EventsOf(runtime)));
   std::shared_ptr<ShimClient> old;  // destroyed after the lock is released
   absl::MutexLock lock(&runtime->mutex);
   old = std::exchange(runtime->shim, std::move(shim));
@@ -138,7 +176,7 @@ void EngineImpl::RecordStartFailed(const std::shared_ptr<Runtime>& runtime,
         MarkStartFailed(record, std::string(why.message()));
         return absl::OkStatus();
       },
-      /*must_publish=*/true);
+      Saving::kIfPossible);
   if (failed.ok()) AutoRemove(runtime, **failed);
 }
 

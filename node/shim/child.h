@@ -7,6 +7,7 @@
 
 #include "node/base/unique_fd.h"
 #include "node/shim/failure.h"
+#include "node/shim/handshake.h"
 
 namespace noded::shim {
 
@@ -16,6 +17,7 @@ struct InitChild {
   const pb::LaunchPlan& plan;
   std::vector<UniqueFd>& sources;
   UniqueFd handshake;
+  const std::vector<int>& cgroup_tasks;
   int stdio[3];
   int reaper_status = -1;  // write end; only with a reaper
 };
@@ -25,9 +27,15 @@ struct ExecChild {
   const pb::ExecPlan& plan;
   int init = -1;  // pidfd
   UniqueFd handshake;
+  const std::vector<int>& cgroup_tasks;
   int stdio[3];
 };
 [[noreturn]] void RunExec(ExecChild child);
+
+// The first that either does: closes all that is not its own, waits for the supervisor, enters its
+// cgroups, so that all further is under their limits. `own` are the descriptors that it keeps.
+void AwaitGoAndEnterCgroups(Reporter& reporter, const std::vector<int>& cgroup_tasks,
+                            std::vector<int> own);
 
 }  // namespace noded::shim
 

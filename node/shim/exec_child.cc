@@ -7,7 +7,6 @@
 
 #include "node/shim/child.h"
 #include "node/shim/credentials.h"
-#include "node/shim/handshake.h"
 #include "node/shim/process.h"
 #include "node/shim/terminal.h"
 
@@ -15,11 +14,8 @@ namespace noded::shim {
 
 void RunExec(ExecChild child) {
   Reporter reporter(std::move(child.handshake));
-  // The standard ones until they are replaced, or what is opened meanwhile would get their numbers.
-  CloseAllBut({0, 1, 2, reporter.fd(), child.init, child.stdio[0], child.stdio[1], child.stdio[2]});
-  // After that the supervisor has put us into the cgroup: what runs in the namespaces is under its
-  // limits.
-  if (!reporter.WaitForGo()) _exit(1);
+  AwaitGoAndEnterCgroups(reporter, child.cgroup_tasks,
+                         {child.init, child.stdio[0], child.stdio[1], child.stdio[2]});
   // This process is not dumpable, as the supervisor is not: else the container's processes could
   // trace it once it is among them, and take what it holds (CVE-2016-9962). The pid namespace is
   // left out, because it was joined before the clone.

@@ -13,7 +13,6 @@
 #include "node/base/syscalls.h"
 #include "node/shim/child.h"
 #include "node/shim/credentials.h"
-#include "node/shim/handshake.h"
 #include "node/shim/process.h"
 #include "node/shim/reaper.h"
 #include "node/shim/terminal.h"
@@ -152,18 +151,10 @@ void SplitOffMain(Reporter& reporter, int status, pid_t* parent) {
   reporter.SendMainProcess(pidfd.get());
 }
 
-void CloseForeign(const InitChild& child) {
-  // The standard ones until they are replaced, or what is opened meanwhile would get their numbers.
-  std::vector<int> kept = {0,
-                           1,
-                           2,
-                           child.handshake.get(),
-                           child.reaper_status,
-                           child.stdio[0],
-                           child.stdio[1],
-                           child.stdio[2]};
-  for (const UniqueFd& source : child.sources) kept.push_back(source.get());
-  CloseAllBut(std::move(kept));
+std::vector<int> OwnDescriptors(const InitChild& child) {
+  std::vector<int> own = {child.reaper_status, child.stdio[0], child.stdio[1], child.stdio[2]};
+  for (const UniqueFd& source : child.sources) own.push_back(source.get());
+  return own;
 }
 
 // Descriptors that this process is done with before the program's part begins.
@@ -173,10 +164,25 @@ void CloseSources(std::vector<UniqueFd>& sources) {
 
 }  // namespace
 
-void RunInit(InitChild child) {
-  CloseForeign(child);
-  Reporter reporter(std::move(child.handshake));
+void AwaitGoAndEnterCgroups(Reporter& reporter, const std::vector<int>& cgroup_tasks,
+                            std::vector<int> own) {
+  // The standard ones until they are replaced, or what is opened meanwhile would get their numbers.
+  own.insert(own.end(), {0, 1, 2, reporter.fd()});
+  own.insert(own.end(), cgroup_tasks.begin(), cgroup_tasks.end());
+  CloseAllBut(std::move(own));
   if (!reporter.WaitForGo()) _exit(1);
+  for (int tasks : cgroup_tasks) {
+    // "0" is the writer.
+    if (write(tasks, "0", 1) != 1) {
+      reporter.FailAndExit(Fail(pb::FAILURE_STEP_CGROUP, errno, "tasks"));
+    }
+    close(tasks);
+  }
+}
+
+void RunInit(InitChild child) {
+  Reporter reporter(std::move(child.handshake));
+  AwaitGoAndEnterCgroups(reporter, child.cgroup_tasks, OwnDescriptors(child));
   if (child.plan.clone_flags() & CLONE_NEWUSER) reporter.ExitOn(BecomeNamespaceRoot());
   // Modes of what the steps make are meant as they are written.
   umask(0);

@@ -46,16 +46,6 @@ MaybeFailure Clone(uint64_t flags, int cgroup_directory, Run run, StartedProcess
   return std::nullopt;
 }
 
-MaybeFailure EnterCgroups(pid_t pid, const Placement& placement) {
-  const std::string number = std::to_string(pid);
-  for (int procs : placement.cgroup_procs) {
-    if (write(procs, number.data(), number.size()) < 0) {
-      return Fail(pb::FAILURE_STEP_CGROUP, errno, "cgroup.procs");
-    }
-  }
-  return std::nullopt;
-}
-
 // From outside, because a child that is not dumpable has a /proc/self that only the host's root may
 // write to.
 MaybeFailure SetOomScore(pid_t pid, const pb::ProcessPlan& plan) {
@@ -69,39 +59,6 @@ MaybeFailure SetOomScore(pid_t pid, const pb::ProcessPlan& plan) {
   return std::nullopt;
 }
 
-struct Pipe {
-  UniqueFd reader, writer;
-};
-
-MaybeFailure MakePipe(Pipe* out) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Fail(pb::FAILURE_STEP_REQUEST, errno, "pipe");
-  out->reader.Reset(ends[0]);
-  out->writer.Reset(ends[1]);
-  return std::nullopt;
-}
-
-// The child's ends of its standard streams and ours.
-struct Streams {
-  UniqueFd null;
-  Pipe in, out, error;
-
-  MaybeFailure Make(const pb::LaunchPlan& plan, HostRoot owner);
-};
-
-MaybeFailure Streams::Make(const pb::LaunchPlan& plan, HostRoot owner) {
-  null.Reset(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null) return Fail(pb::FAILURE_STEP_REQUEST, errno, "/dev/null");
-  if (plan.process().tty()) return std::nullopt;
-  if (MaybeFailure failure = MakePipe(&out)) return failure;
-  if (MaybeFailure failure = MakePipe(&error)) return failure;
-  if (plan.stdin_open()) {
-    if (MaybeFailure failure = MakePipe(&in)) return failure;
-  }
-  for (int fd : {in.reader.get(), out.writer.get(), error.writer.get()}) GiveToHostRoot(fd, owner);
-  return std::nullopt;
-}
-
 // Where a source is to appear, for the message that it cannot be made.
 std::string PlaceOf(const pb::LaunchPlan& plan, int source) {
   for (const pb::Step& step : plan.steps()) {
@@ -112,44 +69,9 @@ std::string PlaceOf(const pb::LaunchPlan& plan, int source) {
   return {};
 }
 
-MaybeFailure MakeSources(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
-                         std::vector<UniqueFd>* sources) {
-  UniqueFd user_namespace;
-  auto mapped = [](const pb::Source& source) {
-    return source.tree().id_mapped() || source.overlay().id_mapped();
-  };
-  if (std::any_of(plan.sources().begin(), plan.sources().end(), mapped)) {
-    if (MaybeFailure failure =
-            MakeUserNamespace(plan.uid_maps(), plan.gid_maps(), &user_namespace)) {
-      return failure;
-    }
-  }
-  const HostRoot root = HostRootOf(plan);
-  const mount::IdMapping mapping{
-      .user_namespace = user_namespace.get(), .root_uid = root.uid, .root_gid = root.gid};
-  for (int i = 0; i < plan.sources_size(); ++i) {
-    UniqueFd made;
-    int mount_namespace = -1;
-    if (plan.sources(i).tree().has_mount_namespace()) {
-      const uint32_t index = plan.sources(i).tree().mount_namespace();
-      if (index >= fds.size()) {
-        return Fail(pb::FAILURE_STEP_REQUEST, EBADF, plan.sources(i).description());
-      }
-      mount_namespace = fds[index].get();
-    }
-    mount::Result result = mount::MakeSource(plan.sources(i), mapping, mount_namespace, &made);
-    if (!result.ok()) {
-      if (result.detail.empty()) result.detail = PlaceOf(plan, i);
-      return FromResult(pb::FAILURE_STEP_SOURCE, result);
-    }
-    sources->push_back(std::move(made));
-  }
-  return std::nullopt;
-}
-
 // What is done to a child that waits, and the word that it may go on. On failure it is gone.
 MaybeFailure PrepareAndLetGo(const pb::ProcessPlan& plan, const pb::LaunchPlan* with_maps,
-                             const Placement& placement, StartedProcess* process) {
+                             StartedProcess* process) {
   auto prepare = [&]() -> MaybeFailure {
     if (with_maps != nullptr && (with_maps->clone_flags() & CLONE_NEWUSER)) {
       if (MaybeFailure failure =
@@ -157,7 +79,6 @@ MaybeFailure PrepareAndLetGo(const pb::ProcessPlan& plan, const pb::LaunchPlan* 
         return failure;
       }
     }
-    if (MaybeFailure failure = EnterCgroups(process->pid, placement)) return failure;
     if (MaybeFailure failure = SetOomScore(process->pid, plan)) return failure;
     if (!process->handshake.SendGo()) {
       return Fail(pb::FAILURE_STEP_CHILD_LOST, errno, "child");
@@ -213,51 +134,112 @@ void Discard(StartedProcess& process) {
   }
 }
 
-MaybeFailure StartInit(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
-                       const Placement& placement, StartedInit* out) {
-  std::vector<UniqueFd> sources;
-  if (MaybeFailure failure = MakeSources(plan, fds, &sources)) return failure;
-  Streams streams;
-  if (MaybeFailure failure = streams.Make(plan, HostRootOf(plan))) return failure;
-  Pipe status;
-  if (plan.reaper()) {
-    if (MaybeFailure failure = MakePipe(&status)) return failure;
-  }
-  UniqueFd childs_handshake;
-  if (MaybeFailure failure = Handshake::Make(&out->process.handshake, &childs_handshake)) {
-    return failure;
-  }
-  {
-    JoinedNamespaces joined;
-    for (const pb::JoinNamespace& join : plan.join()) {
-      if (join.fd_index() >= fds.size()) {
-        return Fail(pb::FAILURE_STEP_REQUEST, EBADF, join.description());
-      }
-      if (MaybeFailure failure =
-              joined.Join(fds[join.fd_index()].get(), join.type(), join.description())) {
-        return failure;
-      }
-    }
-    const int null = streams.null.get();
-    auto run = [&] {
-      auto or_null = [&](const UniqueFd& fd) { return fd ? fd.get() : null; };
-      RunInit({.plan = plan,
-               .sources = sources,
-               .handshake = std::move(childs_handshake),
-               .stdio = {or_null(streams.in.reader), or_null(streams.out.writer),
-                         or_null(streams.error.writer)},
-               .reaper_status = status.writer.get()});
-    };
+MaybeFailure InitLaunch::MakePipe(Pipe* out) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return Fail(pb::FAILURE_STEP_REQUEST, errno, "pipe");
+  out->reader.Reset(ends[0]);
+  out->writer.Reset(ends[1]);
+  return std::nullopt;
+}
+
+MaybeFailure InitLaunch::MakeSources() {
+  UniqueFd user_namespace;
+  auto mapped = [](const pb::Source& source) {
+    return source.tree().id_mapped() || source.overlay().id_mapped();
+  };
+  if (std::any_of(plan_.sources().begin(), plan_.sources().end(), mapped)) {
     if (MaybeFailure failure =
-            Clone(plan.clone_flags(), placement.cgroup_directory, run, &out->process)) {
+            MakeUserNamespace(plan_.uid_maps(), plan_.gid_maps(), &user_namespace)) {
       return failure;
     }
   }
-  out->output = std::move(streams.out.reader);
-  out->error_output = std::move(streams.error.reader);
-  out->input = std::move(streams.in.writer);
-  out->reaper_status = std::move(status.reader);
-  return PrepareAndLetGo(plan.process(), &plan, placement, &out->process);
+  const HostRoot root = HostRootOf(plan_);
+  const mount::IdMapping mapping{
+      .user_namespace = user_namespace.get(), .root_uid = root.uid, .root_gid = root.gid};
+  for (int i = 0; i < plan_.sources_size(); ++i) {
+    UniqueFd made;
+    int mount_namespace = -1;
+    if (plan_.sources(i).tree().has_mount_namespace()) {
+      const uint32_t index = plan_.sources(i).tree().mount_namespace();
+      if (index >= fds_.size()) {
+        return Fail(pb::FAILURE_STEP_REQUEST, EBADF, plan_.sources(i).description());
+      }
+      mount_namespace = fds_[index].get();
+    }
+    mount::Result result = mount::MakeSource(plan_.sources(i), mapping, mount_namespace, &made);
+    if (!result.ok()) {
+      if (result.detail.empty()) result.detail = PlaceOf(plan_, i);
+      return FromResult(pb::FAILURE_STEP_SOURCE, result);
+    }
+    sources_.push_back(std::move(made));
+  }
+  return std::nullopt;
+}
+
+MaybeFailure InitLaunch::MakeStreams() {
+  null_.Reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null_) return Fail(pb::FAILURE_STEP_REQUEST, errno, "/dev/null");
+  if (plan_.reaper()) {
+    if (MaybeFailure failure = MakePipe(&status_)) return failure;
+  }
+  if (plan_.process().tty()) return std::nullopt;
+  if (MaybeFailure failure = MakePipe(&out_)) return failure;
+  if (MaybeFailure failure = MakePipe(&error_)) return failure;
+  if (plan_.stdin_open()) {
+    if (MaybeFailure failure = MakePipe(&in_)) return failure;
+  }
+  const HostRoot owner = HostRootOf(plan_);
+  for (int fd : {in_.reader.get(), out_.writer.get(), error_.writer.get()}) {
+    GiveToHostRoot(fd, owner);
+  }
+  return std::nullopt;
+}
+
+MaybeFailure InitLaunch::MakeChild(const Placement& placement, UniqueFd handshake,
+                                   StartedProcess* process) {
+  JoinedNamespaces joined;
+  for (const pb::JoinNamespace& join : plan_.join()) {
+    if (join.fd_index() >= fds_.size()) {
+      return Fail(pb::FAILURE_STEP_REQUEST, EBADF, join.description());
+    }
+    if (MaybeFailure failure =
+            joined.Join(fds_[join.fd_index()].get(), join.type(), join.description())) {
+      return failure;
+    }
+  }
+  auto run = [&] {
+    auto or_null = [this](const UniqueFd& fd) { return fd ? fd.get() : null_.get(); };
+    RunInit({.plan = plan_,
+             .sources = sources_,
+             .handshake = std::move(handshake),
+             .cgroup_tasks = placement.cgroup_tasks,
+             .stdio = {or_null(in_.reader), or_null(out_.writer), or_null(error_.writer)},
+             .reaper_status = status_.writer.get()});
+  };
+  return Clone(plan_.clone_flags(), placement.cgroup_directory, run, process);
+}
+
+MaybeFailure InitLaunch::Prepare() {
+  if (MaybeFailure failure = MakeSources()) return failure;
+  return MakeStreams();
+}
+
+MaybeFailure InitLaunch::Place(const Placement& placement, StartedProcess* process) {
+  UniqueFd childs_handshake;
+  if (MaybeFailure failure = Handshake::Make(&process->handshake, &childs_handshake)) {
+    return failure;
+  }
+  if (MaybeFailure failure = MakeChild(placement, std::move(childs_handshake), process)) {
+    return failure;
+  }
+  return PrepareAndLetGo(plan_.process(), &plan_, process);
+}
+
+InitStreams InitLaunch::TakeStreams() {
+  return {.output = std::move(out_.reader),
+          .error_output = std::move(error_.reader),
+          .input = std::move(in_.writer),
+          .reaper_status = std::move(status_.reader)};
 }
 
 MaybeFailure StartExec(const pb::ExecPlan& plan, const Pidfd& init, pid_t init_pid,
@@ -279,6 +261,7 @@ MaybeFailure StartExec(const pb::ExecPlan& plan, const Pidfd& init, pid_t init_p
       RunExec({.plan = plan,
                .init = init.get(),
                .handshake = std::move(childs_handshake),
+               .cgroup_tasks = placement.cgroup_tasks,
                .stdio = {or_null(streams.stdio[0]), or_null(streams.stdio[1]),
                          or_null(streams.stdio[2])}});
     };
@@ -294,7 +277,7 @@ MaybeFailure StartExec(const pb::ExecPlan& plan, const Pidfd& init, pid_t init_p
       return failure;
     }
   }
-  return PrepareAndLetGo(plan.process(), nullptr, placement, out);
+  return PrepareAndLetGo(plan.process(), nullptr, out);
 }
 
 }  // namespace noded::shim

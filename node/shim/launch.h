@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "node/base/pidfd.h"
@@ -18,8 +19,8 @@ namespace noded::shim {
 
 // Where the child is put. Borrowed descriptors.
 struct Placement {
-  int cgroup_directory = -1;
-  std::vector<int> cgroup_procs;
+  int cgroup_directory = -1;      // cgroup2: born there
+  std::vector<int> cgroup_tasks;  // v1: enters them itself
 };
 
 // A child on its way to its program. Destroying it does not end the child.
@@ -40,18 +41,44 @@ HostRoot HostRootOf(const pb::LaunchPlan& plan);
 // root are passed over.
 void GiveToHostRoot(int fd, HostRoot root);
 
-struct StartedInit {
-  StartedProcess process;
-  // The supervisor's ends. With a terminal there are none.
+// The supervisor's ends of init's standard streams. With a terminal there are none.
+struct InitStreams {
   UniqueFd output, error_output;
   UniqueFd input;          // only if standard input is held open
   UniqueFd reaper_status;  // only with a reaper
 };
 
-// `fds` are those that came with the request (0 is the plan), for the namespaces to join. On
-// failure nothing is left.
-MaybeFailure StartInit(const pb::LaunchPlan& plan, const std::vector<UniqueFd>& fds,
-                       const Placement& placement, StartedInit* out);
+// A container's init, from its plan until it is on its way. In two parts, so that noded makes the
+// cgroup while the sources are made here. Neither leaves a process when it fails.
+class InitLaunch {
+ public:
+  // `fds` are those that came with the plan (which is 0), for the namespaces to join.
+  InitLaunch(pb::LaunchPlan plan, std::vector<UniqueFd> fds)
+      : plan_(std::move(plan)), fds_(std::move(fds)) {}
+  const pb::LaunchPlan& plan() const { return plan_; }
+
+  // Makes the sources of mounts.
+  MaybeFailure Prepare();
+  // Makes the child.
+  MaybeFailure Place(const Placement& placement, StartedProcess* process);
+  // After that.
+  InitStreams TakeStreams();
+
+ private:
+  struct Pipe {
+    UniqueFd reader, writer;
+  };
+  static MaybeFailure MakePipe(Pipe* out);
+  MaybeFailure MakeSources();
+  MaybeFailure MakeStreams();
+  MaybeFailure MakeChild(const Placement& placement, UniqueFd handshake, StartedProcess* process);
+
+  const pb::LaunchPlan plan_;
+  const std::vector<UniqueFd> fds_;
+  std::vector<UniqueFd> sources_;
+  UniqueFd null_;
+  Pipe in_, out_, error_, status_;
+};
 
 struct ExecStreams {
   int stdio[3] = {-1, -1, -1};  // borrowed; -1 is /dev/null

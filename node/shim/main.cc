@@ -1,41 +1,38 @@
-// node-shim ID: the supervisor of one container. noded starts it with
-//   fd 3  a listening seqpacket socket
-//   fd 4  the container's directory
-// and speaks to it over the socket; proto/node/shim/v1/shim.proto is its interface.
+// node-shim: the supervisor of one container. noded starts it with its end of a seqpacket socket as
+// descriptor 3 and speaks to it over that; proto/node/shim/v1/shim.proto is its interface.
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
 #include <csignal>
 #include <cstdio>
+#include <string>
 
 #include "node/base/file.h"
+#include "node/shim/process_title.h"
 #include "node/shim/supervisor.h"
 
 namespace {
 
-constexpr int kListener = 3;
-constexpr int kDirectory = 4;
+constexpr int kConnection = 3;
+// Not "node-shim", so that who counts supervisors counts containers.
+constexpr char kSpareTitle[] = "spare-shim";
 
-bool IsListeningSocket(int fd) {
-  int listening = 0;
-  socklen_t size = sizeof(listening);
-  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening == 1;
-}
-
-bool IsDirectory(int fd) {
-  struct stat info;
-  return fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+bool IsConnectedSocket(int fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  sockaddr_storage peer;
+  socklen_t peer_size = sizeof(peer);
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0;
 }
 
 void PrepareProcess() {
   // Away from noded's terminal and process group: what ends those does not end containers.
   (void)setsid();
-  (void)prctl(PR_SET_NAME, "node-shim", 0, 0, 0);
   // Its children enter containers with descriptors of the host in their tables; nobody may trace
   // them.
   (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -47,10 +44,9 @@ void PrepareProcess() {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
-  (void)close_range(kDirectory + 1, UINT_MAX, 0);
-  fcntl(kListener, F_SETFD, FD_CLOEXEC);
-  fcntl(kDirectory, F_SETFD, FD_CLOEXEC);
-  (void)noded::SetNonblocking(kListener);
+  (void)close_range(kConnection + 1, UINT_MAX, 0);
+  fcntl(kConnection, F_SETFD, FD_CLOEXEC);
+  (void)noded::SetNonblocking(kConnection);
   // Not noded's, which might be a file system that is to be unmounted.
   if (chdir("/") != 0) _exit(1);
   // Small and returned at once: a supervisor is mostly idle, and there is one for each container.
@@ -62,13 +58,17 @@ void PrepareProcess() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2 || !IsListeningSocket(kListener) || !IsDirectory(kDirectory)) {
+  if (argc < 1 || !IsConnectedSocket(kConnection)) {
     dprintf(STDERR_FILENO,
-            "usage: node-shim ID, with a listening socket as descriptor 3 and the container's "
-            "directory as 4; started by noded\n");
+            "usage: node-shim, with a connected seqpacket socket as descriptor 3; started by "
+            "noded\n");
     return 2;
   }
   PrepareProcess();
-  noded::shim::Supervisor supervisor{noded::UniqueFd(kListener), noded::UniqueFd(kDirectory)};
+  noded::shim::ProcessTitle title(argc, argv);
+  title.Set(kSpareTitle);
+  noded::shim::Supervisor supervisor(
+      noded::UniqueFd(kConnection),
+      [&title](const std::string& container_id) { title.Set("node-shim", container_id); });
   return supervisor.Run();
 }

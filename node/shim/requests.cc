@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -19,6 +20,10 @@ namespace {
 constexpr uint32_t kProtocolVersion = 1;
 constexpr off_t kMaxPlanBytes = 16 << 20;
 constexpr size_t kMaxConnections = 32;
+// Descriptors of a Launch besides the plan.
+constexpr size_t kListenerFd = 1;
+constexpr size_t kDirectoryFd = 2;
+constexpr size_t kLogFd = 3;
 // Running or not forgotten; more would not fit into one State.
 constexpr size_t kMaxExecs = 1024;
 
@@ -62,7 +67,7 @@ Placement PlacementOf(const Request& request, Indexed& fds) {
   if (request.has_cgroup_directory()) {
     placement.cgroup_directory = fds.Get(request.cgroup_directory());
   }
-  for (uint32_t index : request.cgroup_procs()) placement.cgroup_procs.push_back(fds.Get(index));
+  for (uint32_t index : request.cgroup_tasks()) placement.cgroup_tasks.push_back(fds.Get(index));
   return placement;
 }
 
@@ -71,6 +76,10 @@ Placement PlacementOf(const Request& request, Indexed& fds) {
 void Supervisor::Accept() {
   UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket || connections_.size() >= kMaxConnections) return;
+  AddConnection(std::move(socket));
+}
+
+void Supervisor::AddConnection(UniqueFd socket) {
   const uint64_t id = next_connection_++;
   Connection::Callbacks callbacks{
       .on_request =
@@ -90,6 +99,8 @@ void Supervisor::OnClosed(uint64_t connection) {
     for (auto& [id, exec] : execs_) {
       if (!exec->state.detached()) exec->terminal.Reset();
     }
+    // The placement of a launch will not come any more.
+    if (init_ && init_->launch) init_.reset();
   }
   LeaveIfDone();
 }
@@ -101,9 +112,11 @@ void Supervisor::OnRequest(Caller caller, const pb::Request& request, std::vecto
     return;
   }
   switch (request.kind_case()) {
+    case pb::Request::kPlace:
+      return Place(request.place(), std::move(fds));
     case pb::Request::kLaunch:
       // Answered when its program has begun, or here.
-      if (MaybeFailure failure = Launch(caller, request.launch(), std::move(fds))) {
+      if (MaybeFailure failure = Launch(caller, std::move(fds))) {
         AnswerDone(caller, failure);
       }
       return;
@@ -133,36 +146,59 @@ void Supervisor::OnRequest(Caller caller, const pb::Request& request, std::vecto
   }
 }
 
-MaybeFailure Supervisor::Launch(Caller caller, const pb::Launch& request,
-                                std::vector<UniqueFd> fds) {
+// The container's descriptors of a Launch. A launch that fails later leaves them, to be replaced by
+// those of the next try.
+MaybeFailure Supervisor::TakeContainer(std::vector<UniqueFd>& fds) {
+  if (fds.size() <= kLogFd) return BadRequest(EBADF, "launch");
+  if (dup2(fds[kLogFd].get(), STDERR_FILENO) < 0) return BadRequest(errno, "log");
+  if (listener_) loop_.Forget(listener_.get());
+  listener_ = std::move(fds[kListenerFd]);
+  directory_ = std::move(fds[kDirectoryFd]);
+  (void)SetNonblocking(listener_.get());
+  if (!loop_.Watch(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); })) {
+    return BadRequest(errno, "listener");
+  }
+  return std::nullopt;
+}
+
+MaybeFailure Supervisor::Launch(Caller caller, std::vector<UniqueFd> fds) {
   if (init_) return BadRequest(EALREADY, "launch");
   pb::LaunchPlan plan;
   if (MaybeFailure failure = ReadPlan(fds, &plan)) return failure;
-  Indexed indexed(fds);
-  const Placement placement = PlacementOf(request, indexed);
-  if (indexed.missing()) return BadRequest(EBADF, "cgroup");
+  if (MaybeFailure failure = TakeContainer(fds)) return failure;
+  set_title_(plan.container_id());
   if (MaybeFailure failure = output_.OpenLog(directory_.get(), plan.log())) return failure;
-  StartedInit started;
-  if (MaybeFailure failure = StartInit(plan, fds, placement, &started)) {
+  auto init = std::make_unique<Init>();
+  init->caller = caller;
+  init->launch = std::make_unique<InitLaunch>(std::move(plan), std::move(fds));
+  if (MaybeFailure failure = init->launch->Prepare()) {
     output_.CloseLog();
     return failure;
   }
-  init_ = std::make_unique<Init>();
-  init_->started = std::move(started.process);
-  init_->caller = caller;
-  init_->output = std::move(started.output);
-  init_->error_output = std::move(started.error_output);
-  init_->input = std::move(started.input);
-  init_->reaper_status = std::move(started.reaper_status);
-  init_->terminal = plan.process().tty();
-  init_->stdin_open = plan.stdin_open();
-  init_->host_root = HostRootOf(plan);
-  init_->record.set_shim_pid(getpid());
-  init_->record.set_pid(init_->started.pid);
-  init_->record.set_start_ticks(ProcessStartTicks(init_->started.pid).value_or(0));
-  attachments_.EndInputWithFirst(plan.stdin_once());
-  WatchHandshake(*init_);
+  init_ = std::move(init);
   return std::nullopt;
+}
+
+void Supervisor::Place(const pb::Place& request, std::vector<UniqueFd> fds) {
+  // It failed already.
+  if (!init_ || !init_->launch) return;
+  Init& init = *init_;
+  Indexed indexed(fds);
+  const Placement placement = PlacementOf(request, indexed);
+  MaybeFailure failure = indexed.missing() ? BadRequest(EBADF, "cgroup")
+                                           : init.launch->Place(placement, &init.started);
+  if (failure) return Failed(init, *failure);
+  const pb::LaunchPlan& plan = init.launch->plan();
+  init.streams = init.launch->TakeStreams();
+  init.terminal = plan.process().tty();
+  init.stdin_open = plan.stdin_open();
+  init.host_root = HostRootOf(plan);
+  init.record.set_shim_pid(getpid());
+  init.record.set_pid(init.started.pid);
+  init.record.set_start_ticks(ProcessStartTicks(init.started.pid).value_or(0));
+  attachments_.EndInputWithFirst(plan.stdin_once());
+  init.launch.reset();
+  WatchHandshake(init);
 }
 
 MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,

@@ -17,8 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A noded that died between spawning this and connecting to it never comes.
-constexpr milliseconds kFirstConnection{30000};
 constexpr milliseconds kExitRetry{1000};
 // How long the last events and frames wait for those who do not read.
 constexpr milliseconds kLinger{5000};
@@ -40,12 +38,13 @@ void SetStatus(int wait_status, Record* record) {
 
 }  // namespace
 
-Supervisor::Supervisor(UniqueFd listener, UniqueFd directory)
-    : listener_(std::move(listener)),
-      directory_(std::move(directory)),
+Supervisor::Supervisor(UniqueFd connection, std::function<void(const std::string& id)> set_title)
+    : set_title_(std::move(set_title)),
       input_(loop_),
       attachments_(loop_, input_),
-      output_(loop_, attachments_) {}
+      output_(loop_, attachments_) {
+  AddConnection(std::move(connection));
+}
 
 Supervisor::~Supervisor() = default;
 
@@ -55,8 +54,7 @@ int Supervisor::Run() {
   sigaddset(&child_signal, SIGCHLD);
   signals_.Reset(signalfd(-1, &child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!loop_.valid() || !signals_ ||
-      !loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { ReapChildren(); }) ||
-      !loop_.Watch(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); })) {
+      !loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { ReapChildren(); })) {
     dprintf(STDERR_FILENO, "node-shim: cannot watch its descriptors: %m\n");
     return 1;
   }
@@ -64,7 +62,6 @@ int Supervisor::Run() {
     output_.ContinueIfPossible();
     LeaveIfDone();
   });
-  loop_.After(kFirstConnection, [this] { LeaveIfDone(); });
   loop_.Run();
   return 0;
 }
@@ -165,8 +162,8 @@ void Supervisor::InitBegun() {
     output_.StartTerminal(std::move(handshake.terminal), std::move(handshake.terminal_slave));
     input_.Start(std::move(input), true);
   } else {
-    output_.StartPipes(std::move(init.output), std::move(init.error_output));
-    input_.Start(std::move(init.input), false);
+    output_.StartPipes(std::move(init.streams.output), std::move(init.streams.error_output));
+    input_.Start(std::move(init.streams.input), false);
   }
   init.record.set_start_time_ns(NowNs());
   absl::Status written = ReplaceFileAt(directory_.get(), "pid", init.record.SerializeAsString());
@@ -202,12 +199,12 @@ void Supervisor::ExecBegun(Exec& exec) {
 void Supervisor::InitEnded() {
   Init& init = *init_;
   int status = *init.wait_status;
-  if (init.reaper_status) {
+  if (UniqueFd& reaper_status = init.streams.reaper_status) {
     // The main process's own, when the reaper lived to tell.
-    (void)SetNonblocking(init.reaper_status.get());
+    (void)SetNonblocking(reaper_status.get());
     int told;
-    if (read(init.reaper_status.get(), &told, sizeof(told)) == sizeof(told)) status = told;
-    init.reaper_status.Reset();
+    if (read(reaper_status.get(), &told, sizeof(told)) == sizeof(told)) status = told;
+    reaper_status.Reset();
   }
   SetStatus(status, &init.exit);
   init.exit.set_time_ns(init.end_time_ns);

@@ -10,6 +10,7 @@
 #define NODE_SHIM_SUPERVISOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,8 +29,8 @@ namespace noded::shim {
 
 class Supervisor {
  public:
-  // A listening seqpacket socket and the container's directory.
-  Supervisor(UniqueFd listener, UniqueFd directory);
+  // A connected seqpacket socket. `set_title` shows the container's id to those who list processes.
+  Supervisor(UniqueFd connection, std::function<void(const std::string& id)> set_title);
   ~Supervisor();
 
   // Returns the exit status of this program. REQUIRES: all signals are blocked.
@@ -52,9 +53,10 @@ class Supervisor {
   struct Init : Process {
     pb::RunningRecord record;
     pb::ExitRecord exit;
+    std::unique_ptr<InitLaunch> launch;  // until it is placed
+    InitStreams streams;                 // from then on
     bool terminal = false;
     bool stdin_open = false;
-    UniqueFd output, error_output, input, reaper_status;
     HostRoot host_root;
     bool complete = false;  // the log is, and all have been told
   };
@@ -65,9 +67,12 @@ class Supervisor {
 
   // requests.cc: what is asked, and the answers.
   void Accept();
+  void AddConnection(UniqueFd socket);
   void OnRequest(Caller caller, const pb::Request& request, std::vector<UniqueFd> fds);
   void OnClosed(uint64_t connection);
-  MaybeFailure Launch(Caller caller, const pb::Launch& request, std::vector<UniqueFd> fds);
+  MaybeFailure TakeContainer(std::vector<UniqueFd>& fds);
+  MaybeFailure Launch(Caller caller, std::vector<UniqueFd> fds);
+  void Place(const pb::Place& request, std::vector<UniqueFd> fds);
   MaybeFailure StartExecution(Caller caller, const pb::Exec& request, std::vector<UniqueFd> fds);
   MaybeFailure Signal(const pb::Signal& request);
   MaybeFailure Resize(const pb::Resize& request);
@@ -96,8 +101,9 @@ class Supervisor {
   void LeaveIfDone();
 
   EventLoop loop_;
-  UniqueFd listener_;
-  UniqueFd directory_;
+  const std::function<void(const std::string& id)> set_title_;
+  UniqueFd listener_;   // from Launch on
+  UniqueFd directory_;  // the container's, likewise
   UniqueFd signals_;
   Input input_;
   Attachments attachments_;

@@ -222,15 +222,15 @@ TEST_F(ExecTest, NullStaysTheHosts) {
 TEST_F(ExecTest, EntersTheGroupsThatAreGiven) {
   const std::string group = "/sys/fs/cgroup/pids/noded-shim-test-" + std::to_string(getpid());
   if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no v1 pids hierarchy";
-  UniqueFd procs = *OpenAt(AT_FDCWD, group + "/cgroup.procs", O_WRONLY);
+  UniqueFd tasks = *OpenAt(AT_FDCWD, group + "/tasks", O_WRONLY);
   Start();
   Pipe out;
   UniqueFd memfd = *SealedMemfd(
       "plan", shim_.ExecPlan("e1", {"grep", "pids", "/proc/self/cgroup"}).SerializeAsString());
   pb::Request request;
   request.mutable_exec()->set_stdout(1);
-  request.mutable_exec()->add_cgroup_procs(2);
-  Client::Answer answer = client_.Ask(request, {memfd.get(), out.writer.get(), procs.get()});
+  request.mutable_exec()->add_cgroup_tasks(2);
+  Client::Answer answer = client_.Ask(request, {memfd.get(), out.writer.get(), tasks.get()});
   out.writer.Reset();
   EXPECT_TRUE(answer.reply.has_execed()) << answer.Text();
   EXPECT_NE(out.ReadToEnd().find(":/noded-shim-test-"), std::string::npos);

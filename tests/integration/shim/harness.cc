@@ -109,7 +109,9 @@ void UseUserNamespace(pb::LaunchPlan& plan) {
   }
 }
 
-Client::Client(int state_directory) {
+Client::Client(int state_directory, UniqueFd connection)
+    : state_directory_(state_directory), socket_(std::move(connection)) {
+  if (socket_) return;
   absl::StatusOr<UniqueFd> socket = ConnectSeqpacket(state_directory, "c1.sock");
   EXPECT_TRUE(socket.ok()) << socket.status();
   if (socket.ok()) socket_ = *std::move(socket);
@@ -200,13 +202,28 @@ bool Client::WaitClosed() {
   return closed_;
 }
 
-Client::Answer Client::Launch(const pb::LaunchPlan& plan, const std::vector<int>& joined) {
+uint64_t Client::SendLaunch(const pb::LaunchPlan& plan, const std::vector<int>& joined) {
   UniqueFd memfd = *SealedMemfd("plan", plan.SerializeAsString());
-  std::vector<int> fds = {memfd.get()};
+  UniqueFd listener = *ListenSeqpacket(state_directory_, "c1.sock");
+  UniqueFd directory = *OpenAt(state_directory_, "container", O_RDONLY | O_DIRECTORY);
+  UniqueFd log = *OpenAt(directory.get(), "shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+  std::vector<int> fds = {memfd.get(), listener.get(), directory.get(), log.get()};
   fds.insert(fds.end(), joined.begin(), joined.end());
   pb::Request request;
   request.mutable_launch();
-  return Ask(std::move(request), fds);
+  return Send(std::move(request), fds);
+}
+
+void Client::SendPlace(const pb::Place& place, const std::vector<int>& fds) {
+  pb::Request request;
+  *request.mutable_place() = place;
+  Send(std::move(request), fds);
+}
+
+Client::Answer Client::Launch(const pb::LaunchPlan& plan, const std::vector<int>& joined) {
+  const uint64_t launch = SendLaunch(plan, joined);
+  SendPlace({}, {});
+  return Receive(launch);
 }
 
 Client::Answer Client::Exec(const pb::ExecPlan& plan, const std::vector<int>& stdio) {
@@ -271,23 +288,19 @@ Shim::Shim() {
     EXPECT_TRUE(MakeDirs(base_ + name, 0755).ok());
   }
   state_ = *OpenAt(AT_FDCWD, base_, O_RDONLY | O_DIRECTORY);
-  UniqueFd listener = *ListenSeqpacket(state_.get(), "c1.sock");
-  UniqueFd container = *OpenAt(state_.get(), "container", O_RDONLY | O_DIRECTORY);
-  UniqueFd log = *OpenAt(container.get(), "shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
   UniqueFd null = *OpenAt(AT_FDCWD, "/dev/null", O_RDWR);
-  // Out of the way of the numbers that they go to.
-  UniqueFd high_listener(fcntl(listener.get(), F_DUPFD_CLOEXEC, 20));
-  UniqueFd high_container(fcntl(container.get(), F_DUPFD_CLOEXEC, 20));
+  std::pair<UniqueFd, UniqueFd> pair = *SocketPair(SOCK_SEQPACKET | SOCK_NONBLOCK);
+  connection_ = std::move(pair.first);
+  // Out of the way of the number that it goes to.
+  UniqueFd high(fcntl(pair.second.get(), F_DUPFD_CLOEXEC, 20));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, null.get(), 0);
-  posix_spawn_file_actions_adddup2(&actions, null.get(), 1);
-  posix_spawn_file_actions_adddup2(&actions, log.get(), 2);
-  posix_spawn_file_actions_adddup2(&actions, high_listener.get(), 3);
-  posix_spawn_file_actions_adddup2(&actions, high_container.get(), 4);
+  for (int fd : {0, 1, 2}) posix_spawn_file_actions_adddup2(&actions, null.get(), fd);
+  posix_spawn_file_actions_adddup2(&actions, high.get(), 3);
   const char* path = getenv("NODED_SHIM") != nullptr ? getenv("NODED_SHIM") : NODE_SHIM_PATH;
-  char name[] = "node-shim", id[] = "c1";
-  char* argv[] = {name, id, nullptr};
+  // As long as the title that it will have.
+  std::string name = "node-shim c1";
+  char* argv[] = {name.data(), nullptr};
   EXPECT_EQ(posix_spawn(&pid_, path, &actions, nullptr, argv, environ), 0) << path;
   posix_spawn_file_actions_destroy(&actions);
   absl::StatusOr<Pidfd> pidfd = Pidfd::Open(pid_);
@@ -297,8 +310,9 @@ Shim::Shim() {
 
 Shim::~Shim() {
   if (pid_ > 0) Kill();
-  std::string messages = ReadAll(directory() + "/shim.log");
-  EXPECT_EQ(messages, "") << "the supervisor complained";
+  // Not there before a launch.
+  absl::StatusOr<std::string> messages = ReadFileAt(AT_FDCWD, directory() + "/shim.log");
+  EXPECT_EQ(messages.value_or(""), "") << "the supervisor complained";
   EXPECT_TRUE(RemoveTreeAt(AT_FDCWD, base_).ok());
 }
 

@@ -31,7 +31,8 @@ void UseUserNamespace(pb::LaunchPlan& plan);
 // One client's connection.
 class Client {
  public:
-  explicit Client(int state_directory);
+  // By `connection` if that is one, else to the socket of the launched container.
+  explicit Client(int state_directory, UniqueFd connection = UniqueFd());
 
   struct Answer {
     pb::Reply reply;
@@ -50,7 +51,11 @@ class Client {
   // True: the supervisor has closed it.
   bool WaitClosed();
 
+  // Launch and Place, with no cgroup. Descriptors to join begin at kFirstJoined.
   Answer Launch(const pb::LaunchPlan& plan, const std::vector<int>& joined = {});
+  uint64_t SendLaunch(const pb::LaunchPlan& plan, const std::vector<int>& joined = {});
+  void SendPlace(const pb::Place& place, const std::vector<int>& fds);
+  static constexpr uint32_t kFirstJoined = 4;
   Answer Exec(const pb::ExecPlan& plan, const std::vector<int>& stdio = {});
   Answer SignalInit(int signal);
   pb::State Query();
@@ -58,6 +63,7 @@ class Client {
  private:
   bool ReceiveMessage(std::chrono::milliseconds timeout);
 
+  int state_directory_;
   UniqueFd socket_;
   uint64_t next_id_ = 1;
   std::vector<Answer> answers_;
@@ -91,7 +97,8 @@ class Shim {
   Shim();
   ~Shim();
 
-  Client Connect() { return Client(state_.get()); }
+  // The first is the one that the supervisor was started with.
+  Client Connect() { return Client(state_.get(), std::move(connection_)); }
   Attached Attach(Client& client);
 
   // A container of `argv` with all namespaces but a user namespace, on an overlay of the busybox
@@ -113,6 +120,7 @@ class Shim {
  private:
   std::string base_;
   UniqueFd state_;
+  UniqueFd connection_;
   pid_t pid_ = -1;
   Pidfd pidfd_;
 };

@@ -304,12 +304,12 @@ TEST(LaunchTest, GroupOfTheUnifiedHierarchyAndItsNamespace) {
     Attached attached = shim.Attach(client);
     pb::LaunchPlan plan = shim.Plan({"grep", "^0::", "/proc/self/cgroup"});
     plan.add_steps()->mutable_new_cgroup_namespace();
-    UniqueFd memfd = *SealedMemfd("plan", plan.SerializeAsString());
     UniqueFd directory = *OpenAt(AT_FDCWD, group, O_RDONLY | O_DIRECTORY);
-    UniqueFd events = *OpenAt(directory.get(), "cgroup.events", O_RDONLY);
-    pb::Request request;
-    request.mutable_launch()->set_cgroup_directory(1);
-    Client::Answer answer = client.Ask(request, {memfd.get(), directory.get()});
+    const uint64_t launch = client.SendLaunch(plan);
+    pb::Place place;
+    place.set_cgroup_directory(0);
+    client.SendPlace(place, {directory.get()});
+    Client::Answer answer = client.Receive(launch);
     EXPECT_TRUE(answer.reply.has_launched()) << answer.Text();
     // Its own group is the root of what it sees.
     EXPECT_EQ(attached.ReadToEnd(), "0::/\n");
@@ -321,21 +321,70 @@ TEST(LaunchTest, GroupOfTheUnifiedHierarchyAndItsNamespace) {
 TEST(LaunchTest, AGroupThatIsNone) {
   Shim shim;
   Client client = shim.Connect();
-  UniqueFd memfd = *SealedMemfd("plan", shim.Plan({"true"}).SerializeAsString());
   UniqueFd directory = *OpenAt(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY);
-  pb::Request request;
-  request.mutable_launch()->set_cgroup_directory(1);
-  Client::Answer answer = client.Ask(request, {memfd.get(), directory.get()});
+  const uint64_t launch = client.SendLaunch(shim.Plan({"true"}));
+  pb::Place place;
+  place.set_cgroup_directory(0);
+  client.SendPlace(place, {directory.get()});
+  Client::Answer answer = client.Receive(launch);
   EXPECT_EQ(answer.reply.failure().step(), pb::FAILURE_STEP_CGROUP) << answer.Text();
+}
+
+// A tasks file that takes no "0" stands for one of a group that was removed.
+TEST(LaunchTest, AGroupThatCannotBeEntered) {
+  Shim shim;
+  Client client = shim.Connect();
+  UniqueFd tasks = *OpenAt(AT_FDCWD, "/dev/full", O_WRONLY);
+  const uint64_t launch = client.SendLaunch(shim.Plan({"true"}));
+  pb::Place place;
+  place.add_cgroup_tasks(0);
+  client.SendPlace(place, {tasks.get()});
+  Client::Answer answer = client.Receive(launch);
+  EXPECT_EQ(answer.reply.failure().step(), pb::FAILURE_STEP_CGROUP) << answer.Text();
+  EXPECT_EQ(answer.reply.failure().error(), ENOSPC) << answer.Text();
+}
+
+TEST(LaunchTest, APlaceWithoutItsDescriptorsFailsTheLaunch) {
+  Shim shim;
+  Client client = shim.Connect();
+  client.SendPlace({}, {});  // before any launch: nothing
+  const uint64_t launch = client.SendLaunch(shim.Plan({"true"}));
+  pb::Place place;
+  place.add_cgroup_tasks(7);
+  client.SendPlace(place, {});
+  EXPECT_EQ(client.Receive(launch).reply.failure().step(), pb::FAILURE_STEP_REQUEST);
+  EXPECT_TRUE(client.Launch(shim.Plan({"true"})).reply.has_launched()) << "the next try";
+}
+
+TEST(LaunchTest, ALaunchWhoseNodedIsGoneBeforeItsPlaceEnds) {
+  Shim shim;
+  {
+    Client client = shim.Connect();
+    client.SendLaunch(shim.Plan({"true"}));
+    client.Query();
+  }
+  EXPECT_TRUE(shim.WaitLeft());
+}
+
+TEST(LaunchTest, TheTitleNamesTheContainer) {
+  Shim shim;
+  const std::string proc = "/proc/" + std::to_string(shim.pid());
+  Client client = shim.Connect();
+  client.Query();
+  EXPECT_EQ(ReadAll(proc + "/comm"), "spare-shim\n");
+  ASSERT_TRUE(client.Launch(shim.Plan({"sleep", "1000"})).reply.has_launched());
+  EXPECT_EQ(ReadAll(proc + "/comm"), "node-shim\n");
+  EXPECT_EQ(ReadAll(proc + "/cmdline"), std::string("node-shim\0c1\0", 13));
 }
 
 TEST(LaunchTest, GarbageEndsItsConnectionAndNoOther) {
   Shim shim;
-  Client client = shim.Connect(), garbage = shim.Connect();
-  client.Query();
+  Client client = shim.Connect();
+  ASSERT_TRUE(client.Launch(shim.Plan({"sleep", "1000"})).reply.has_launched());
+  Client garbage = shim.Connect();
   garbage.SendRaw("\xff\xff\xff not a request");
   EXPECT_TRUE(garbage.WaitClosed());
-  EXPECT_FALSE(client.Query().has_running());
+  EXPECT_TRUE(client.Query().has_running());
 }
 
 // As on a full disk; a limit of the supervisor's own is easier to take back.
@@ -417,10 +466,10 @@ TEST(LaunchTest, JoinedPidAndNetworkNamespaces) {
   plan.set_clone_flags(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC);
   pb::JoinNamespace* join = plan.add_join();
   join->set_type(CLONE_NEWPID);
-  join->set_fd_index(1);
+  join->set_fd_index(Client::kFirstJoined);
   join = plan.add_join();
   join->set_type(CLONE_NEWNET);
-  join->set_fd_index(2);
+  join->set_fd_index(Client::kFirstJoined + 1);
   Client::Answer answer = client.Launch(plan, {pid_namespace.get(), network.get()});
   ASSERT_TRUE(answer.reply.has_launched()) << answer.Text();
   char link[64] = {};
@@ -453,7 +502,7 @@ TEST(LaunchTest, SourceOfAnotherMountNamespace) {
        "until [ -s /dev/shm/word ]; do :; done; cat /dev/shm/word; echo back >/dev/shm/a"}));
   pb::Source* source = plan.add_sources();
   source->mutable_tree()->set_path("/dev/shm");
-  source->mutable_tree()->set_mount_namespace(1);
+  source->mutable_tree()->set_mount_namespace(Client::kFirstJoined);
   pb::AttachMount* attach = plan.mutable_steps(4)->mutable_attach_mount();
   attach->set_source(plan.sources_size() - 1);
   attach->set_target("/dev/shm");
