@@ -120,10 +120,6 @@ void MakeCgroups(const char* id, char dirs[][512]) {
       WriteIn(dir, "cpu.cfs_quota_us", "50000");
     }
     if (unified || Controls(h, "pids")) WriteIn(dir, "pids.max", "100");
-    if (Controls(h, "cpuset")) {
-      WriteIn(dir, "cpuset.cpus", "0");
-      WriteIn(dir, "cpuset.mems", "0");
-    }
     if (Controls(h, "devices")) {
       WriteIn(dir, "devices.deny", "a");
       for (const char* rule : kDevices) WriteIn(dir, "devices.allow", rule);
@@ -210,9 +206,14 @@ void DropCapabilities() {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-[[noreturn]] void Child(const char* dir, int go) {
-  char byte;
-  if (read(go, &byte, 1) != 1) _exit(98);
+// The cheapest way in: it is born in its cgroup2, and moves itself elsewhere.
+void EnterCgroups(char dirs[][512]) {
+  for (int i = 0; i < hierarchy_count; i++)
+    if (hierarchies[i].options[0]) WriteIn(dirs[i], "tasks", "0");
+}
+
+[[noreturn]] void Child(const char* dir, char cgroups[][512]) {
+  EnterCgroups(cgroups);
   if (unshare(CLONE_NEWCGROUP) < 0) Die("cgroup namespace");
   Mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   char options[2048], merged[512], source[512];
@@ -279,33 +280,34 @@ int64_t StartOnce(int number) {
   int64_t begin = NowNs();
   PrepareDirectory(dir);
   MakeCgroups(id, cgroups);
-  int go[2], done[2];
-  if (pipe2(go, O_CLOEXEC) < 0 || pipe2(done, O_CLOEXEC) < 0) Die("pipe");
+  int done[2];
+  if (pipe2(done, O_CLOEXEC) < 0) Die("pipe");
   int pidfd = -1;
   clone_args args = {};
   args.flags =
       CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
+  int group = -1;
+  for (int i = 0; i < hierarchy_count; i++) {
+    if (hierarchies[i].options[0]) continue;
+    group = open(cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(group);
+  }
   pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) Die("clone3");
   if (pid == 0) {
-    close(go[1]);
     close(done[0]);
-    Child(dir, go[0]);
+    Child(dir, cgroups);
   }
-  close(go[0]);
   close(done[1]);
-  char text[32];
-  snprintf(text, sizeof text, "%d", pid);
-  for (int i = 0; i < hierarchy_count; i++) WriteIn(cgroups[i], "cgroup.procs", text);
-  if (write(go[1], "g", 1) != 1) Die("go");
   char byte;
   if (read(done[0], &byte, 1) != 0) Die("exec");
   int64_t end = NowNs();
 
-  close(go[1]);
   close(done[0]);
+  if (group >= 0) close(group);
   int status = 0;
   waitpid(pid, &status, 0);
   close(pidfd);
@@ -335,6 +337,7 @@ int main(int argc, char** argv) {
     if (Controls(hierarchies[i], "cpuset")) {
       WriteIn(dir, "cpuset.cpus", "0");
       WriteIn(dir, "cpuset.mems", "0");
+      WriteIn(dir, "cgroup.clone_children", "1");
     }
     if (unified) WriteIn(dir, "cgroup.subtree_control", "+memory +cpu +pids");
   }
