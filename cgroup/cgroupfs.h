@@ -6,6 +6,7 @@
 #define CGROUP_CGROUPFS_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,7 +24,10 @@ class CgroupFs {
   virtual int RemoveGroup(int parent, const char* name);
   // v2 only: whether the kernel takes device programs, and attaching one to a borrowed group.
   virtual bool DeviceProgramsWork();
+  // Afterwards the group has exactly one program of ours, at no moment none.
   virtual absl::Status AttachDevices(int group, const std::vector<DeviceRule>& rules);
+  // Where a file of the host's /proc or /sys is.
+  virtual std::string HostPath(const std::string& path) const { return path; }
 };
 
 // OpenDriver over another file system than the kernel's. The driver and its groups share `fs`.

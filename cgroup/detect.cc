@@ -73,6 +73,11 @@ class LastingDriver : public Driver {
   Mode mode() const override { return Current()->mode(); }
   std::vector<std::string> controllers() const override { return Current()->controllers(); }
 
+  std::vector<Support> Enforceable() const override { return Current()->Enforceable(); }
+  std::vector<Unkept> Unenforceable(const Limits& limits) const override {
+    return Current()->Unenforceable(limits);
+  }
+
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
     return Retrying([&](Driver& driver) { return driver.Create(name, limits); });
@@ -108,6 +113,11 @@ class LastingDriver : public Driver {
 };
 
 }  // namespace
+
+absl::StatusOr<Stats> Group::ReadStats() const {
+  ASSIGN_OR_RETURN(std::unique_ptr<Sampler> sampler, OpenSampler({}));
+  return sampler->Sample();
+}
 
 std::string_view ModeName(Mode mode) {
   switch (mode) {

@@ -3,8 +3,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "node/base/status.h"
 
@@ -94,6 +97,9 @@ void AppendRule(std::vector<bpf_insn>& out, const DeviceRule& rule) {
   out.insert(out.end(), body.begin(), body.end());
 }
 
+// By this name a program of ours is told from those of others after a restart.
+constexpr char kProgramName[] = "noded_devices";
+
 int Bpf(bpf_cmd command, bpf_attr& attributes) {
   return static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
 }
@@ -131,14 +137,55 @@ absl::StatusOr<UniqueFd> LoadDeviceProgram(const std::vector<bpf_insn>& program)
   attributes.insns = reinterpret_cast<__u64>(program.data());
   attributes.insn_cnt = static_cast<__u32>(program.size());
   attributes.license = reinterpret_cast<__u64>(kLicense);
+  static_assert(sizeof(kProgramName) <= sizeof(attributes.prog_name));
+  memcpy(attributes.prog_name, kProgramName, sizeof(kProgramName));
   // bpf(2) makes it close-on-exec.
   UniqueFd fd(Bpf(BPF_PROG_LOAD, attributes));
   if (!fd) return ErrnoStatus(errno, "load device program");
   return fd;
 }
 
+namespace {
+
+std::string NameOf(int program) {
+  bpf_prog_info info;
+  memset(&info, 0, sizeof(info));
+  bpf_attr attributes;
+  memset(&attributes, 0, sizeof(attributes));
+  attributes.info.bpf_fd = static_cast<__u32>(program);
+  attributes.info.info_len = sizeof(info);
+  attributes.info.info = reinterpret_cast<__u64>(&info);
+  if (Bpf(BPF_OBJ_GET_INFO_BY_FD, attributes) != 0) return "";
+  return {info.name, strnlen(info.name, sizeof(info.name))};
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<UniqueFd>> OwnDevicePrograms(int group) {
+  std::array<__u32, 64> ids{};  // BPF_CGROUP_MAX_PROGS
+  bpf_attr attributes;
+  memset(&attributes, 0, sizeof(attributes));
+  attributes.query.target_fd = static_cast<__u32>(group);
+  attributes.query.attach_type = BPF_CGROUP_DEVICE;
+  attributes.query.prog_ids = reinterpret_cast<__u64>(ids.data());
+  attributes.query.prog_cnt = ids.size();
+  if (Bpf(BPF_PROG_QUERY, attributes) != 0) return ErrnoStatus(errno, "query device programs");
+  std::vector<UniqueFd> own;
+  for (size_t i = 0; i < std::min<size_t>(attributes.query.prog_cnt, ids.size()); ++i) {
+    bpf_attr by_id;
+    memset(&by_id, 0, sizeof(by_id));
+    by_id.prog_id = ids[i];
+    UniqueFd fd(Bpf(BPF_PROG_GET_FD_BY_ID, by_id));
+    // ENOENT: detached meanwhile.
+    if (!fd && errno != ENOENT) return ErrnoStatus(errno, "open device program");
+    if (fd && NameOf(fd.get()) == kProgramName) own.push_back(std::move(fd));
+  }
+  return own;
+}
+
 absl::Status AttachDeviceProgram(int group, const std::vector<bpf_insn>& program) {
   ASSIGN_OR_RETURN(UniqueFd fd, LoadDeviceProgram(program));
+  ASSIGN_OR_RETURN(std::vector<UniqueFd> own, OwnDevicePrograms(group));
   bpf_attr attributes;
   memset(&attributes, 0, sizeof(attributes));
   attributes.target_fd = static_cast<__u32>(group);
@@ -146,7 +193,21 @@ absl::Status AttachDeviceProgram(int group, const std::vector<bpf_insn>& program
   attributes.attach_type = BPF_CGROUP_DEVICE;
   // Otherwise a payload that manages groups of its own (systemd) could not attach programs below.
   attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  if (!own.empty()) {
+    // In place, because all attached programs must agree: with the old one beside it, nothing new
+    // would be allowed, and with none for a moment, everything.
+    attributes.attach_flags |= BPF_F_REPLACE;
+    attributes.replace_bpf_fd = static_cast<__u32>(own.front().get());
+  }
   if (Bpf(BPF_PROG_ATTACH, attributes) != 0) return ErrnoStatus(errno, "attach device program");
+  // More than one of ours is what a crash between two calls of an older version left.
+  for (size_t i = 1; i < own.size(); ++i) {
+    memset(&attributes, 0, sizeof(attributes));
+    attributes.target_fd = static_cast<__u32>(group);
+    attributes.attach_bpf_fd = static_cast<__u32>(own[i].get());
+    attributes.attach_type = BPF_CGROUP_DEVICE;
+    if (Bpf(BPF_PROG_DETACH, attributes) != 0) return ErrnoStatus(errno, "detach device program");
+  }
   return absl::OkStatus();
 }
 

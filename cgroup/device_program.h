@@ -21,7 +21,10 @@ namespace noded::cgroup {
 std::vector<bpf_insn> DeviceProgram(const std::vector<DeviceRule>& rules);
 
 absl::StatusOr<UniqueFd> LoadDeviceProgram(const std::vector<bpf_insn>& program);
-// The group keeps the program until it is removed; `group` is borrowed.
+// Programs that an AttachDeviceProgram put on this very group, whichever process called it.
+absl::StatusOr<std::vector<UniqueFd>> OwnDevicePrograms(int group);
+// The group keeps the program until it is removed; `group` is borrowed. In the place of one that is
+// there; afterwards there is exactly one of ours.
 absl::Status AttachDeviceProgram(int group, const std::vector<bpf_insn>& program);
 
 }  // namespace noded::cgroup

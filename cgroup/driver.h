@@ -36,18 +36,49 @@ struct AttachFds {
   std::vector<UniqueFd> tasks;
 };
 
-// Thread-compatible. Holds descriptors of its directories, so a group made again under the same
+struct SampleOptions {
+  bool pressure = true;  // a quarter of a sample's cost
+};
+
+// Holds a group's statistics files open (at most 14 descriptors on a hybrid host) and reads them
+// again and again. Independent of the Group that it came from. Thread-compatible.
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+  // A group that is gone: NOT_FOUND.
+  virtual absl::StatusOr<Stats> Sample() = 0;
+  virtual int descriptors() const = 0;
+};
+
+struct UpdateOptions {
+  // Lowering memory below what is in use: reclaim first, instead of refusing at once. Nothing is
+  // ever killed to get there.
+  bool force = false;
+};
+
+// Thread-compatible. Knows its directories by their inodes, so a group made again under the same
 // name is never taken for the old one. Destroying a Group does not remove the cgroup.
 class Group {
  public:
   virtual ~Group() = default;
 
   virtual absl::StatusOr<AttachFds> OpenAttach() const = 0;
-  // From held descriptors: no path walk. A group that is gone: NOT_FOUND.
-  virtual absl::StatusOr<Stats> ReadStats() const = 0;
+  // Opens a sampler, takes one sample and closes it again. A group that is gone: NOT_FOUND.
+  absl::StatusOr<Stats> ReadStats() const;
+  virtual absl::StatusOr<std::unique_ptr<Sampler>> OpenSampler(
+      const SampleOptions& options) const = 0;
+  // From the limits in force, which the kernel's files tell, to `next`: a field that is absent goes
+  // back to what a new group has. Only what differs is written, in an order that the kernel takes
+  // at each step. All or nothing: when one is refused, those before it are written back in reverse.
+  // Empty `devices` leaves device control alone. INVALID_ARGUMENT and FAILED_PRECONDITION name the
+  // field ("limits.memory.max_bytes"); the latter with use and limit when memory in use is in the
+  // way. A failed roll-back is INTERNAL and names both.
+  virtual absl::Status Update(const Limits& next, const UpdateOptions& options) = 0;
   virtual absl::StatusOr<std::vector<pid_t>> Pids() const = 0;
   virtual absl::Status Freeze() = 0;
   virtual absl::Status Thaw() = 0;
+  // By whichever freezer: what a crash left so is thawed by Thaw().
+  virtual absl::StatusOr<bool> frozen() const = 0;
   // SIGKILL to every task, also those forked meanwhile: cgroup.kill, else freeze, signal, thaw (on
   // v1 a frozen task does not die before the thaw). Returns without waiting for their end.
   virtual absl::Status Kill() = 0;
@@ -55,6 +86,30 @@ class Group {
   // for `bound` at most; DEADLINE_EXCEEDED names the tasks that are left and their state. Gone: OK.
   virtual absl::Status Remove(absl::Duration bound) = 0;
 };
+
+// One field of the API ("limits.cpu.quota_us", "stats.pressure"), and whether this host keeps it.
+// Reason and remedy are empty when it does.
+struct Support {
+  std::string field;
+  bool enforceable = false;
+  std::string reason;    // why not: "the host has no swap"
+  std::string remedy;    // what would help: "add swap with swapon(8)"
+  bool in_part = false;  // not enforceable for all that it says; see Unkept
+};
+
+// A limit of a spec that this host does not keep.
+struct Unkept {
+  std::string field;  // with the index in a list: "limits.block_io.devices[1].write_bytes_…"
+  std::string reason;
+  std::string remedy;
+  // Kept for some of what it is for (v1: direct writes, not buffered ones): on best effort it is
+  // applied all the same.
+  bool in_part = false;
+};
+// FAILED_PRECONDITION (reason NOT_SUPPORTED) that names each with reason and remedy; OK for none.
+absl::Status UnkeptStatus(const std::vector<Unkept>& unkept);
+// Takes away what of `limits` is named there, except what is kept in part. For best effort.
+void StripUnkept(const std::vector<Unkept>& unkept, Limits& limits);
 
 // Thread-safe.
 class Driver {
@@ -65,8 +120,14 @@ class Driver {
   // Controllers that work here, by name: "memory", "cpu", "cpuacct", "cpuset", "pids", "devices",
   // "freezer", …
   virtual std::vector<std::string> controllers() const = 0;
+  // Every field that there is, probed when called (a file system walk of some 100 µs): whether
+  // swap is on, a disk has the bfq scheduler or the kernel takes device programs may change.
+  virtual std::vector<Support> Enforceable() const = 0;
+  // Which of these limits this host does not keep. Whoever creates or updates asks first, and
+  // either refuses (UnkeptStatus) or, on best effort, strips and records them.
+  virtual std::vector<Unkept> Unenforceable(const Limits& limits) const = 0;
   // Makes <parent>/<name> in every controller and applies the limits; all or nothing. A limit whose
-  // controller is missing is FAILED_PRECONDITION with the field's name ("limits.memory_bytes").
+  // controller is missing is FAILED_PRECONDITION with the field's name ("limits.memory.max_bytes").
   virtual absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                         const Limits& limits) = 0;
   // Opens an existing group after a restart. NOT_FOUND when it is not there in any controller.

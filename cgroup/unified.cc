@@ -2,6 +2,8 @@
 
 #include "cgroup/tree.h"
 #include "cgroup/values.h"
+#include "node/base/file.h"
+#include "node/base/status.h"
 
 namespace noded::cgroup {
 
@@ -18,6 +20,11 @@ absl::Status FreezeUnified(int dir, absl::Duration bound) {
   // Half-frozen helps nobody.
   if (absl::IsDeadlineExceeded(frozen)) ThawUnified(dir, bound).IgnoreError();
   return frozen;
+}
+
+absl::StatusOr<bool> FrozenUnified(int dir) {
+  ASSIGN_OR_RETURN(std::string told, ReadFileAt(dir, "cgroup.freeze"));
+  return TrimEnd(told) == "1";
 }
 
 }  // namespace noded::cgroup

@@ -4,6 +4,7 @@
 #define CGROUP_UNIFIED_H_
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace noded::cgroup {
@@ -11,6 +12,8 @@ namespace noded::cgroup {
 // Returns when every task is frozen. After `bound` the group is thawed again: DEADLINE_EXCEEDED.
 absl::Status FreezeUnified(int dir, absl::Duration bound);
 absl::Status ThawUnified(int dir, absl::Duration bound);
+// Whether it was told to freeze, even if a task of it has not yet.
+absl::StatusOr<bool> FrozenUnified(int dir);
 
 }  // namespace noded::cgroup
 

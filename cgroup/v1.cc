@@ -1,10 +1,15 @@
 #include "cgroup/v1.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "cgroup/settings.h"
+#include "cgroup/support.h"
 #include "cgroup/tree.h"
 #include "cgroup/v1_devices.h"
 #include "cgroup/values.h"
@@ -17,81 +22,10 @@ namespace {
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
-// One file to write. Limits become a list of these before anything is made, so that a limit that
-// cannot be kept is refused while there is nothing to undo.
-struct LimitWrite {
-  const Hierarchy* hierarchy;
-  std::string file;
-  std::string value;
-  std::string field;
-};
-
-class LimitPlan {
- public:
-  explicit LimitPlan(const V1Host& host) : host_(host) {}
-
-  template <typename Value>
-  void Add(const std::optional<Value>& value, std::string_view controller, std::string file,
-           std::string_view field) {
-    if (!value) return;
-    std::string name = absl::StrCat("limits.", AsAbsl(field));
-    const Hierarchy* hierarchy = host_.Find(controller);
-    if (hierarchy == nullptr) {
-      if (status_.ok()) status_ = MissingController(name, controller);
-      return;
-    }
-    writes_.push_back({hierarchy, std::move(file), absl::StrCat(*value), std::move(name)});
-  }
-
-  absl::StatusOr<std::vector<LimitWrite>> Take() && {
-    if (!status_.ok()) return status_;
-    return std::move(writes_);
-  }
-
- private:
-  const V1Host& host_;
-  std::vector<LimitWrite> writes_;
-  absl::Status status_;
-};
-
-absl::StatusOr<std::vector<LimitWrite>> PlanLimits(const V1Host& host, const Limits& limits) {
-  LimitPlan plan(host);
-  plan.Add(limits.memory_bytes, "memory", "memory.limit_in_bytes", "memory_bytes");
-  if (limits.swap_bytes) {
-    if (!limits.memory_bytes) {
-      return InvalidField("limits.swap_bytes", "needs limits.memory_bytes too on cgroup v1");
-    }
-    // After memory.limit_in_bytes, because memsw must never be the smaller of the two.
-    std::optional<int64_t> both = *limits.memory_bytes + *limits.swap_bytes;
-    plan.Add(both, "memory", "memory.memsw.limit_in_bytes", "swap_bytes");
-  }
-  plan.Add(limits.memory_low_bytes, "memory", "memory.soft_limit_in_bytes", "memory_low_bytes");
-  plan.Add(limits.cpu_shares, "cpu", "cpu.shares", "cpu_shares");
-  // The period first, because the kernel checks a quota against the period that is in force.
-  plan.Add(limits.cpu_period_us, "cpu", "cpu.cfs_period_us", "cpu_period_us");
-  plan.Add(limits.cpu_quota_us, "cpu", "cpu.cfs_quota_us", "cpu_quota_us");
-  plan.Add(limits.cpuset_cpus, "cpuset", "cpuset.cpus", "cpuset_cpus");
-  plan.Add(limits.cpuset_mems, "cpuset", "cpuset.mems", "cpuset_mems");
-  plan.Add(limits.pids_max, "pids", "pids.max", "pids_max");
-  return std::move(plan).Take();
-}
-
 absl::StatusOr<std::vector<DeviceWrite>> PlanDevices(const V1Host& host, const Limits& limits) {
   if (limits.devices.empty()) return std::vector<DeviceWrite>();
   if (host.Find("devices") == nullptr) return MissingController("limits.devices", "devices");
   return FoldDeviceRules(limits.devices);
-}
-
-absl::Status WriteDevices(int group, const std::vector<DeviceWrite>& writes) {
-  // Two descriptors for all rules: a usual container has some fifteen.
-  ASSIGN_OR_RETURN(UniqueFd allow, OpenAt(group, "devices.allow", O_WRONLY));
-  ASSIGN_OR_RETURN(UniqueFd deny, OpenAt(group, "devices.deny", O_WRONLY));
-  for (const DeviceWrite& one : writes) {
-    RETURN_IF_ERROR(Annotate(
-        WriteAll(one.allow ? allow.get() : deny.get(), one.line),
-        absl::StrCat("limits.devices: ", one.allow ? "allow" : "deny", " \"", one.line, "\"")));
-  }
-  return absl::OkStatus();
 }
 
 class V1Driver : public Driver {
@@ -111,10 +45,18 @@ class V1Driver : public Driver {
     return names;
   }
 
+  std::vector<Support> Enforceable() const override { return ListSupport(MakeProbe()); }
+  std::vector<Unkept> Unenforceable(const Limits& limits) const override {
+    return FindUnkept(MakeProbe(), limits);
+  }
+
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
     RETURN_IF_ERROR(CheckGroupName(name));
-    ASSIGN_OR_RETURN(auto writes, PlanLimits(*host_, limits));
+    // Before anything is made, so that a limit that cannot be kept is refused while there is
+    // nothing to undo.
+    ASSIGN_OR_RETURN(auto settings, SettingsV1(limits, host_->page_sizes));
+    RETURN_IF_ERROR(CheckControllersV1(*host_, settings));
     ASSIGN_OR_RETURN(auto devices, PlanDevices(*host_, limits));
     size_t made = 0;
     auto undo = absl::MakeCleanup([&] {
@@ -128,7 +70,7 @@ class V1Driver : public Driver {
       }
       ++made;
     }
-    RETURN_IF_ERROR(Apply(name, writes, devices));
+    RETURN_IF_ERROR(Apply(name, InitialChanges(settings), devices));
     ASSIGN_OR_RETURN(std::unique_ptr<Group> group, OpenV1Group(host_, name));
     std::move(undo).Cancel();
     return group;
@@ -150,21 +92,39 @@ class V1Driver : public Driver {
   }
 
  private:
-  absl::Status Apply(const std::string& name, const std::vector<LimitWrite>& writes,
+  absl::Status Apply(const std::string& name, const std::vector<Change>& changes,
                      const std::vector<DeviceWrite>& devices) const {
-    auto in_group = [&](const std::string& file) { return absl::StrCat(name, "/", file); };
-    for (const LimitWrite& one : writes) {
-      RETURN_IF_ERROR(
-          WriteLimit(one.hierarchy->parent.get(), in_group(one.file), one.value, one.field));
+    for (const Change& one : changes) {
+      RETURN_IF_ERROR(WriteLimit(host_->Find(one.controller)->parent.get(),
+                                 absl::StrCat(name, "/", one.file), one.Line(one.to), one.field));
     }
-    if (const Hierarchy* cpuset = host_->Find("cpuset")) {
+    // Below a parent of ours the kernel has filled the cpuset by itself (PrepareCpuset).
+    const Hierarchy* cpuset = host_->Find("cpuset");
+    if (cpuset != nullptr && host_->root_parent) {
       ASSIGN_OR_RETURN(UniqueFd group, OpenAt(cpuset->parent.get(), name, kDirectoryFlags));
       RETURN_IF_ERROR(FillCpuset(cpuset->parent.get(), group.get()));
     }
     if (devices.empty()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(UniqueFd group,
-                     OpenAt(host_->Find("devices")->parent.get(), name, kDirectoryFlags));
-    return WriteDevices(group.get(), devices);
+    return WriteDevices(host_->Find("devices")->parent.get(), absl::StrCat(name, "/"), devices);
+  }
+
+  Probe MakeProbe() const {
+    Probe probe;
+    probe.v1 = true;
+    probe.fs = host_->fs.get();
+    probe.has_controller = [host = host_](std::string_view controller) {
+      return host->Find(controller) != nullptr;
+    };
+    probe.has_file = [host = host_](std::string_view controller, std::string_view file) {
+      return host->root_parent || faccessat(host->Find(controller)->parent.get(),
+                                            std::string(file).c_str(), F_OK, 0) == 0;
+    };
+    if (const Hierarchy* unified = host_->Unified()) {
+      int dir = unified->parent.get();
+      probe.unified_freezer = host_->root_parent || faccessat(dir, "cgroup.freeze", F_OK, 0) == 0;
+      probe.pressure = faccessat(dir, "cpu.pressure", F_OK, 0) == 0;
+    }
+    return probe;
   }
 
   std::shared_ptr<const V1Host> host_;
@@ -216,6 +176,15 @@ const Hierarchy* V1Host::Unified() const {
   return nullptr;
 }
 
+absl::Status CheckControllersV1(const V1Host& host, const std::vector<Setting>& settings) {
+  for (const Setting& setting : settings) {
+    if (setting.value && host.Find(setting.controller) == nullptr) {
+      return MissingController(setting.field, setting.controller);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FillCpuset(int parent, int group) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     ASSIGN_OR_RETURN(std::string own, ReadFileAt(group, file));
@@ -242,6 +211,8 @@ absl::StatusOr<std::unique_ptr<Driver>> OpenV1Driver(const Mounts& mounts,
     hierarchy.unified = true;
     host->hierarchies.push_back(std::move(hierarchy));
   }
+  host->root_parent = parents.empty();
+  if (host->Find("hugetlb") != nullptr) host->page_sizes = HugePageSizes(*fs);
   host->fs = std::move(fs);
   return std::make_unique<V1Driver>(std::move(host));
 }

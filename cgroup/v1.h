@@ -3,6 +3,8 @@
 #ifndef CGROUP_V1_H_
 #define CGROUP_V1_H_
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include "cgroup/cgroupfs.h"
 #include "cgroup/driver.h"
 #include "cgroup/mounts.h"
+#include "cgroup/settings.h"
 #include "node/base/unique_fd.h"
 
 namespace noded::cgroup {
@@ -29,6 +32,8 @@ struct Hierarchy {
 struct V1Host {
   std::shared_ptr<CgroupFs> fs;
   std::vector<Hierarchy> hierarchies;
+  std::vector<std::string> page_sizes;  // of huge pages: "2MB"
+  bool root_parent = false;             // groups are made in the root of each hierarchy
 
   // nullptr when it is not mounted.
   const Hierarchy* Find(std::string_view controller) const;
@@ -46,38 +51,43 @@ absl::Status FillCpuset(int parent, int group);
 
 class V1Group : public Group {
  public:
-  // Where the group is in one hierarchy. Inode 0: it is not there. The directory is held only where
-  // it is read from (few descriptors a container); elsewhere the inode, which kernfs does not use
-  // again, tells the group from a later one of the same name.
-  struct Member {
-    ino_t inode = 0;
-    UniqueFd dir;
-  };
-  V1Group(std::shared_ptr<const V1Host> host, std::string name, std::vector<Member> members)
-      : host_(std::move(host)), name_(std::move(name)), members_(std::move(members)) {}
+  // `inodes` of the group's directories, parallel to host->hierarchies; 0 where it is not.
+  V1Group(std::shared_ptr<const V1Host> host, std::string name, std::vector<ino_t> inodes)
+      : host_(std::move(host)), name_(std::move(name)), members_(std::move(inodes)) {}
 
   absl::StatusOr<AttachFds> OpenAttach() const override;
-  absl::StatusOr<Stats> ReadStats() const override;
+  absl::StatusOr<std::unique_ptr<Sampler>> OpenSampler(const SampleOptions& options) const override;
+  absl::Status Update(const Limits& next, const UpdateOptions& options) override;
   absl::StatusOr<std::vector<pid_t>> Pids() const override;
   absl::Status Freeze() override;
   absl::Status Thaw() override;
+  absl::StatusOr<bool> frozen() const override;
   absl::Status Kill() override;
   absl::Status Remove(absl::Duration bound) override;
 
  private:
-  // Borrowed directory of the group where this controller is; -1 when there is none.
-  int DirOf(std::string_view controller) const;
-  int UnifiedDir() const;
+  // The group's directory in one hierarchy; NOT_FOUND when it is not there, or another one is.
+  absl::StatusOr<UniqueFd> OpenMember(size_t hierarchy) const;
+  absl::StatusOr<UniqueFd> OpenDir(std::string_view controller) const;
+  absl::StatusOr<UniqueFd> OpenUnified() const;
   // Any hierarchy holds all tasks; the one in which a payload can hide them least is asked.
-  absl::StatusOr<int> TasksDir() const;
+  absl::StatusOr<UniqueFd> OpenTasks() const;
+  // The cgroup2 directory, when it has this file; else invalid.
+  UniqueFd UnifiedWith(const char* file) const;
   absl::Status SetFreezerState(std::string_view state, absl::Duration bound);
-  void ReadMemory(Stats& stats) const;
-  void ReadCpu(Stats& stats) const;
+  // Sets what is initial of a cpuset: what the parent has.
+  absl::Status SetInitialCpuset(std::vector<Setting>& settings) const;
 
   std::shared_ptr<const V1Host> host_;
   std::string name_;
-  std::vector<Member> members_;  // parallel to host_->hierarchies
+  std::vector<ino_t> members_;
 };
+
+// Whether samples come from this hierarchy.
+bool HasStats(const Hierarchy& hierarchy);
+
+// FAILED_PRECONDITION for a wanted setting whose controller is not there.
+absl::Status CheckControllersV1(const V1Host& host, const std::vector<Setting>& settings);
 
 // Opens the group in every hierarchy where it is. NOT_FOUND when it is in none.
 absl::StatusOr<std::unique_ptr<V1Group>> OpenV1Group(std::shared_ptr<const V1Host> host,

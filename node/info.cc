@@ -54,27 +54,21 @@ std::string MissingFile(const char* path, const std::string& why_not) {
   return access(path, F_OK) == 0 ? "" : why_not;
 }
 
-// A limit works when its controller does, under its name in one hierarchy or the other.
-void AddLimit(GetInfoResponse& info, const std::string& limit,
-              const std::vector<std::string>& controllers, const std::string& controller) {
-  bool works = std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
-  AddFeature(info, absl::StrCat("limits.", limit),
-             works ? "" : absl::StrCat("the ", controller, " cgroup controller is not available"));
+void AddLimits(const cgroup::Driver& driver, GetInfoResponse& info) {
+  for (const cgroup::Support& one : driver.Enforceable()) {
+    AddFeature(info, one.field,
+               one.enforceable ? "" : absl::StrCat(one.reason, "; what would help: ", one.remedy));
+  }
 }
 
-void AddFeatures(const std::vector<std::string>& controllers, GetInfoResponse& info) {
+void AddFeatures(const cgroup::Driver& driver, GetInfoResponse& info) {
   AddFeature(info, "seccomp",
              MissingFile("/proc/sys/kernel/seccomp/actions_avail",
                          "the kernel was built without seccomp filters"));
   AddFeature(info, "user_namespaces",
              MissingFile("/proc/self/ns/user", "the kernel was built without user namespaces"));
-  AddLimit(info, "memory", controllers, "memory");
-  AddLimit(info, "cpu", controllers, "cpu");
-  AddLimit(info, "cpuset", controllers, "cpuset");
-  AddLimit(info, "pids", controllers, "pids");
-  AddLimit(info, "devices", controllers, "devices");
+  AddLimits(driver, info);
   AddFeature(info, "images", "not served yet");
-  AddFeature(info, "pause", "not served yet");
   AddFeature(info, "update", "not served yet");
 }
 
@@ -111,9 +105,8 @@ node::v1::GetInfoResponse EngineImpl::GetInfo() {
     node::v1::CgroupInfo& cgroup = *info.mutable_cgroup();
     cgroup.set_mode(std::string(cgroup::ModeName((*driver)->mode())));
     cgroup.set_parent(options_.cgroup_parent);
-    std::vector<std::string> controllers = (*driver)->controllers();
-    for (const std::string& name : controllers) cgroup.add_controllers(name);
-    AddFeatures(controllers, info);
+    for (const std::string& name : (*driver)->controllers()) cgroup.add_controllers(name);
+    AddFeatures(**driver, info);
   }
   Count(registry_->All(), *info.mutable_containers());
   info.set_root_directory(options_.root);

@@ -62,11 +62,55 @@ void CopyMemory(const cgroup::Stats& from, node::v1::MemoryStats& to) {
   SetIfKnown(from.page_faults, [&](uint64_t v) { to.set_page_faults(v); });
   SetIfKnown(from.major_page_faults, [&](uint64_t v) { to.set_major_page_faults(v); });
   SetIfKnown(from.oom_kills, [&](uint64_t v) { to.set_oom_kills(v); });
+  SetIfKnown(from.oom_events, [&](uint64_t v) { to.set_oom_events(v); });
+  SetIfKnown(from.memory_max_events, [&](uint64_t v) { to.set_max_events(v); });
 }
 
 void CopyPids(const cgroup::Stats& from, node::v1::PidsStats& to) {
   SetIfKnown(from.pids_current, [&](uint64_t v) { to.set_current(v); });
   SetIfKnown(from.pids_limit, [&](uint64_t v) { to.set_limit(v); });
+}
+
+void CopyBlockIo(const cgroup::Stats& from, ContainerStats& to) {
+  for (const cgroup::BlockStats& device :
+       from.block_devices.value_or(std::vector<cgroup::BlockStats>())) {
+    node::v1::BlockIoStats& one = *to.add_block_io();
+    one.set_major(device.major);
+    one.set_minor(device.minor);
+    SetIfKnown(device.read_bytes, [&](uint64_t v) { one.set_read_bytes(v); });
+    SetIfKnown(device.written_bytes, [&](uint64_t v) { one.set_written_bytes(v); });
+    SetIfKnown(device.read_operations, [&](uint64_t v) { one.set_read_operations(v); });
+    SetIfKnown(device.write_operations, [&](uint64_t v) { one.set_write_operations(v); });
+  }
+}
+
+void CopyHugetlb(const cgroup::Stats& from, ContainerStats& to) {
+  for (const cgroup::HugetlbStats& size :
+       from.hugetlb.value_or(std::vector<cgroup::HugetlbStats>())) {
+    node::v1::HugetlbStats& one = *to.add_hugetlb();
+    one.set_page_size(size.page_size);
+    one.set_usage_bytes(size.usage_bytes);
+  }
+}
+
+void CopyPressureLine(const cgroup::PressureLine& from, node::v1::PressureLine& to) {
+  to.set_avg10(from.avg10);
+  to.set_avg60(from.avg60);
+  to.set_avg300(from.avg300);
+  to.set_total_us(from.total_us);
+}
+
+void CopyPressure(const cgroup::Pressure& from, node::v1::Pressure& to) {
+  if (from.some) CopyPressureLine(*from.some, *to.mutable_some());
+  if (from.full) CopyPressureLine(*from.full, *to.mutable_full());
+}
+
+void CopyPressures(const cgroup::Stats& from, ContainerStats& to) {
+  if (from.cpu_pressure) CopyPressure(*from.cpu_pressure, *to.mutable_pressure()->mutable_cpu());
+  if (from.memory_pressure) {
+    CopyPressure(*from.memory_pressure, *to.mutable_pressure()->mutable_memory());
+  }
+  if (from.io_pressure) CopyPressure(*from.io_pressure, *to.mutable_pressure()->mutable_io());
 }
 
 bool HasOwnNetwork(const node::v1::ContainerSpec& spec) {
@@ -258,6 +302,9 @@ absl::StatusOr<StatsSample> EngineImpl::Sample(const Snapshot& snapshot) {
   ContainerStats& stats = *sample.mutable_stats();
   CopyCpu(measured, *stats.mutable_cpu());
   CopyMemory(measured, *stats.mutable_memory());
+  CopyBlockIo(measured, stats);
+  CopyHugetlb(measured, stats);
+  CopyPressures(measured, stats);
   CopyPids(measured, *stats.mutable_pids());
   if (HasOwnNetwork(container.spec())) AddNetwork(container, *runtime, stats);
   if (!container.spec().root().read_only()) {

@@ -368,7 +368,7 @@ TEST_P(CgroupTest, RefusedLimitLeavesNothing) {
   auto group = driver_->Create("bad", {.cpuset_cpus = "4000"});
   EXPECT_TRUE(absl::IsInvalidArgument(group.status())) << group.status();
   ASSERT_EQ(FieldViolationsOf(group.status()).size(), 1u);
-  EXPECT_EQ(FieldViolationsOf(group.status())[0].field, "limits.cpuset_cpus");
+  EXPECT_EQ(FieldViolationsOf(group.status())[0].field, "limits.cpu.cpuset_cpus");
   EXPECT_THAT(Directories("bad"), ElementsAre());
 }
 

@@ -134,6 +134,7 @@ class DrawnHost::Fs : public CgroupFs {
         std::ofstream(path + "/" + file.name) << file.content;
       }
     }
+    CloneCpuset(PathOf(parent), path);
     return 0;
   }
 
@@ -154,10 +155,20 @@ class DrawnHost::Fs : public CgroupFs {
     return 0;
   }
 
+  std::string HostPath(const std::string& path) const override { return dir_ + path; }
+
   bool DeviceProgramsWork() override { return device_programs_work_; }
   absl::Status AttachDevices(int group, const std::vector<DeviceRule>& rules) override {
     attached_[PathOf(group).substr(dir_.size() + 1)] = rules;
     return absl::OkStatus();
+  }
+
+  // cgroup.clone_children of the parent.
+  static void CloneCpuset(const std::string& parent, const std::string& path) {
+    if (ReadAll(parent + "/cgroup.clone_children") != "1") return;
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+      std::ofstream(path + file) << ReadAll(parent + file);
+    }
   }
 
   static std::string PathOf(int fd) {

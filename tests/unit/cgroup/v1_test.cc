@@ -38,7 +38,7 @@ TEST_F(V1Test, LimitsAsTheFilesTakeThem) {
                                    .memory_low_bytes = 500,
                                    .cpu_shares = 512,
                                    .cpu_quota_us = 50000,
-                                   .cpu_period_us = 100000,
+                                   .cpu_period_us = 200000,
                                    .cpuset_cpus = "0-1",
                                    .pids_max = 100})
                   .ok());
@@ -46,7 +46,7 @@ TEST_F(V1Test, LimitsAsTheFilesTakeThem) {
   EXPECT_EQ(host_.Read("memory/noded/web/memory.memsw.limit_in_bytes"), "1024") << "both together";
   EXPECT_EQ(host_.Read("memory/noded/web/memory.soft_limit_in_bytes"), "500");
   EXPECT_EQ(host_.Read("cpu,cpuacct/noded/web/cpu.shares"), "512");
-  EXPECT_EQ(host_.Read("cpu,cpuacct/noded/web/cpu.cfs_period_us"), "100000");
+  EXPECT_EQ(host_.Read("cpu,cpuacct/noded/web/cpu.cfs_period_us"), "200000");
   EXPECT_EQ(host_.Read("cpu,cpuacct/noded/web/cpu.cfs_quota_us"), "50000");
   EXPECT_EQ(host_.Read("pids/noded/web/pids.max"), "100");
   EXPECT_EQ(host_.Read("cpuset/noded/web/cpuset.cpus"), "0-1");
@@ -67,7 +67,7 @@ TEST_F(V1Test, CpusetsAreFilledFromTheirParents) {
 TEST_F(V1Test, SwapAloneIsRefused) {
   auto group = driver_->Create("web", {.swap_bytes = 24});
   EXPECT_TRUE(absl::IsInvalidArgument(group.status()));
-  EXPECT_EQ(FieldViolationsOf(group.status())[0].field, "limits.swap_bytes");
+  EXPECT_EQ(FieldViolationsOf(group.status())[0].field, "limits.memory.swap_bytes");
   EXPECT_THAT(host_.Directories("web"), IsEmpty());
 }
 
@@ -123,9 +123,9 @@ new   memory cgroup.procs
     Limits limits;
     std::string field;
   } cases[] = {
-      {{.pids_max = 1}, "limits.pids_max"},
-      {{.cpu_shares = 2}, "limits.cpu_shares"},
-      {{.cpuset_cpus = "0"}, "limits.cpuset_cpus"},
+      {{.pids_max = 1}, "limits.pids"},
+      {{.cpu_shares = 2}, "limits.cpu.shares"},
+      {{.cpuset_cpus = "0"}, "limits.cpu.cpuset_cpus"},
       {{.devices = {DeviceRule{}}}, "limits.devices"},
   };
   for (const auto& one : cases) {

@@ -20,16 +20,16 @@ TEST(V2, LimitsAreAboveTheLeafThatHoldsThePayload) {
               ElementsAre("cpu", "cpuset", "devices", "freezer", "memory", "pids"));
   auto group = *driver->Create("web", {.memory_bytes = 1'000'000,
                                        .swap_bytes = 24,
-                                       .memory_low_bytes = 500,
-                                       .cpu_shares = 1024,
+                                       .memory_low_bytes = 8192,
+                                       .cpu_shares = 2,
                                        .cpu_quota_us = 50000,
                                        .cpuset_cpus = "0-1",
                                        .cpuset_mems = "0",
                                        .pids_max = 100});
   EXPECT_EQ(host.Read("noded/web/memory.max"), "1000000");
   EXPECT_EQ(host.Read("noded/web/memory.swap.max"), "24") << "swap alone";
-  EXPECT_EQ(host.Read("noded/web/memory.low"), "500");
-  EXPECT_EQ(host.Read("noded/web/cpu.weight"), "100");
+  EXPECT_EQ(host.Read("noded/web/memory.low"), "8192");
+  EXPECT_EQ(host.Read("noded/web/cpu.weight"), "1");
   EXPECT_EQ(host.Read("noded/web/cpu.max"), "50000 100000");
   EXPECT_EQ(host.Read("noded/web/cpuset.cpus"), "0-1");
   EXPECT_EQ(host.Read("noded/web/cpuset.mems"), "0");
@@ -47,7 +47,7 @@ TEST(V2, ControllersAreEnabledFromTheRootDown) {
   auto driver = host.Open("auto", "/rack/noded");
   ASSERT_TRUE(driver.ok()) << driver.status();
   // The last one written; those that were on already (memory, pids) are not written again.
-  EXPECT_THAT(host.Read("cgroup.subtree_control"), StartsWith("+io"));
+  EXPECT_THAT(host.Read("cgroup.subtree_control"), StartsWith("+rdma"));
   EXPECT_THAT(host.Read("rack/cgroup.subtree_control"), StartsWith("+pids"));
   EXPECT_THAT(host.Read("rack/noded/cgroup.subtree_control"), StartsWith("+pids"));
 }
@@ -86,7 +86,7 @@ new   . cgroup.procs
   ASSERT_TRUE(driver.ok()) << driver.status();
   auto group = (*driver)->Create("web", {.pids_max = 1});
   EXPECT_TRUE(absl::IsFailedPrecondition(group.status()));
-  EXPECT_THAT(std::string(group.status().message()), StartsWith("limits.pids_max:"));
+  EXPECT_THAT(std::string(group.status().message()), StartsWith("limits.pids:"));
   EXPECT_THAT(host.Directories("web"), IsEmpty());
   // The controller is there, but a file of it is not.
   group = (*driver)->Create("web", {.memory_bytes = 1000});
