@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <set>
@@ -101,6 +102,36 @@ absl::StatusOr<launch::ResolvedDevice> ResolveDevice(const node::v1::Device& dev
   return resolved;
 }
 
+absl::StatusOr<launch::BlockDevice> ResolveBlockDevice(const std::string& device,
+                                                       const std::string& field) {
+  std::string number = device;
+  if (device.starts_with("/")) {
+    struct stat info;
+    if (stat(device.c_str(), &info) != 0) {
+      return InvalidField(field, absl::StrCat("\"", device, "\": ", ErrnoText(errno)));
+    }
+    if (!S_ISBLK(info.st_mode)) {
+      return InvalidField(field, absl::StrCat("\"", device, "\" is not a block device"));
+    }
+    number = absl::StrCat(major(info.st_rdev), ":", minor(info.st_rdev));
+  }
+  const std::string directory = absl::StrCat("/sys/dev/block/", number);
+  if (access(directory.c_str(), F_OK) != 0) {
+    return InvalidField(field, absl::StrCat("\"", device, "\": no such block device"));
+  }
+  if (access(absl::StrCat(directory, "/partition").c_str(), F_OK) == 0) {
+    return InvalidField(
+        field, absl::StrCat("\"", device, "\" is a partition; only whole disks have limits"));
+  }
+  std::pair<std::string, std::string> parts = absl::StrSplit(number, ':');
+  launch::BlockDevice resolved;
+  if (!absl::SimpleAtoi(parts.first, &resolved.major) ||
+      !absl::SimpleAtoi(parts.second, &resolved.minor)) {
+    return InvalidField(field, absl::StrCat("\"", device, "\" must be major:minor or a path"));
+  }
+  return resolved;
+}
+
 std::string DeviceField(int index) { return absl::StrCat("spec.devices[", index, "].host_path"); }
 
 }  // namespace
@@ -183,6 +214,19 @@ absl::StatusOr<std::vector<launch::ResolvedDevice>> ResolveDevices(const Contain
   for (int i = 0; i < spec.devices_size(); ++i) {
     ASSIGN_OR_RETURN(launch::ResolvedDevice device, ResolveDevice(spec.devices(i), DeviceField(i)));
     devices.push_back(std::move(device));
+  }
+  return devices;
+}
+
+absl::StatusOr<std::vector<launch::BlockDevice>> ResolveBlockDevices(
+    const node::v1::Limits& limits) {
+  std::vector<launch::BlockDevice> devices;
+  for (int i = 0; i < limits.block_io().devices_size(); ++i) {
+    ASSIGN_OR_RETURN(
+        launch::BlockDevice device,
+        ResolveBlockDevice(limits.block_io().devices(i).device(),
+                           absl::StrCat("spec.limits.block_io.devices[", i, "].device")));
+    devices.push_back(device);
   }
   return devices;
 }

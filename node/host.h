@@ -33,6 +33,10 @@ absl::Status MakeBindSources(const node::v1::ContainerSpec& spec);
 // INVALID_ARGUMENT when one is no device any more.
 absl::StatusOr<std::vector<launch::ResolvedDevice>> ResolveDevices(
     const node::v1::ContainerSpec& spec);
+// The disks of limits.block_io.devices, by path or by "major:minor". INVALID_ARGUMENT when one is
+// not there, or is a partition: the kernel limits whole disks.
+absl::StatusOr<std::vector<launch::BlockDevice>> ResolveBlockDevices(
+    const node::v1::Limits& limits);
 
 }  // namespace noded
 

@@ -115,6 +115,7 @@ absl::StatusOr<LaunchInputs> ResolveLaunchInputs(EngineImpl* engine, const Conta
   inputs.hostname = HostnameInside(engine, spec, id);
   inputs.host = engine->host();
   ASSIGN_OR_RETURN(inputs.devices, ResolveDevices(spec));
+  ASSIGN_OR_RETURN(inputs.block_devices, ResolveBlockDevices(spec.limits()));
   const node::v1::Namespaces& namespaces = spec.namespaces();
   RETURN_IF_ERROR(Join(engine, namespaces.pid(), kPid, out));
   RETURN_IF_ERROR(Join(engine, namespaces.network(), kNetwork, out));

@@ -81,7 +81,8 @@ absl::Status Launch::CompilePlan() {
 absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
   ASSIGN_OR_RETURN(
       std::unique_ptr<cgroup::Group> made,
-      driver->Create(runtime_->id, launch::CompileLimits(spec_, inputs_.inputs.devices)));
+      driver->Create(runtime_->id, launch::CompileLimits(spec_, inputs_.inputs.devices,
+                                                         inputs_.inputs.block_devices)));
   auto group = std::make_shared<SharedGroup>(std::move(made));
   undo_.push_back([this, group] {
     {

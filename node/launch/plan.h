@@ -42,6 +42,11 @@ struct ResolvedDevice {
   std::string host_path;    // bound instead of made in a user namespace (mknod there is EPERM)
 };
 
+// A whole disk whose rate is limited.
+struct BlockDevice {
+  uint32_t major = 0, minor = 0;
+};
+
 // Everything about one container that is not in its spec. Paths are absolute host paths prepared by
 // the engine.
 struct Inputs {
@@ -54,6 +59,7 @@ struct Inputs {
   // left out.
   std::string hostname;
   std::vector<ResolvedDevice> devices;
+  std::vector<BlockDevice> block_devices;  // of limits.block_io
   // For each namespace of mode CONTAINER, in the order pid, network, ipc, uts: the descriptor's
   // index in Launch. With ipc also one of type CLONE_NEWNS, the other container's mount namespace,
   // from which /dev/shm is taken; without it the container gets a /dev/shm of its own.
@@ -86,8 +92,10 @@ absl::StatusOr<node::shim::v1::ExecPlan> CompileExecPlan(const node::v1::Contain
                                                          const std::string& hostname = "");
 
 // The spec's limits and devices (default nodes included) as the cgroup room takes them.
+// `block_devices` are those that spec.limits.block_io.devices name, in the same order.
 cgroup::Limits CompileLimits(const node::v1::ContainerSpec& spec,
-                             const std::vector<ResolvedDevice>& devices);
+                             const std::vector<ResolvedDevice>& devices,
+                             const std::vector<BlockDevice>& block_devices = {});
 
 // "SIGTERM", "TERM" or "15" → 15. INVALID_ARGUMENT names the field.
 absl::StatusOr<int> ParseSignal(const std::string& text, const std::string& field);

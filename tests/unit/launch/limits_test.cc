@@ -48,8 +48,26 @@ TEST(CompileLimits, EveryField) {
   cpu->set_period_us(50000);
   cpu->set_cpuset_cpus("0-1");
   cpu->set_cpuset_mems("0");
-  spec.mutable_limits()->set_pids(100);
-  cgroup::Limits limits = CompileLimits(spec, {});
+  memory->set_high_bytes(48 << 20);
+  memory->set_oom_group(true);
+  cpu->set_burst_us(20000);
+  node::v1::Limits& more = *spec.mutable_limits();
+  more.set_pids(100);
+  more.mutable_block_io()->set_weight(300);
+  node::v1::BlockIoDeviceLimit* disk = more.mutable_block_io()->add_devices();
+  disk->set_device("/dev/vda");
+  disk->set_read_bytes_per_second(1000);
+  disk->set_write_operations_per_second(20);
+  more.add_hugetlb()->set_page_size("2MB");
+  more.mutable_hugetlb(0)->set_max_bytes(4 << 20);
+  more.add_rdma()->set_device("mlx5_0");
+  more.mutable_rdma(0)->set_hca_handles(7);
+  more.add_misc()->set_resource("sev");
+  more.mutable_misc(0)->set_max(3);
+  more.set_net_class_id(0x10001);
+  more.add_net_priorities()->set_interface("eth0");
+  more.mutable_net_priorities(0)->set_priority(5);
+  cgroup::Limits limits = CompileLimits(spec, {}, {{254, 0}});
   EXPECT_EQ(limits.memory_bytes, 64 << 20);
   EXPECT_EQ(limits.swap_bytes, 0) << "0 forbids, absent does not limit";
   EXPECT_EQ(limits.memory_low_bytes, 32 << 20);
@@ -59,6 +77,19 @@ TEST(CompileLimits, EveryField) {
   EXPECT_EQ(limits.cpuset_cpus, "0-1");
   EXPECT_EQ(limits.cpuset_mems, "0");
   EXPECT_EQ(limits.pids_max, 100);
+  EXPECT_EQ(limits.memory_high_bytes, 48 << 20);
+  EXPECT_TRUE(limits.oom_group);
+  EXPECT_EQ(limits.cpu_burst_us, 20000);
+  EXPECT_FALSE(limits.cpu_idle);
+  EXPECT_EQ(limits.block_weight, 300u);
+  EXPECT_THAT(limits.block_devices,
+              ElementsAre(cgroup::BlockDeviceLimit{
+                  .major = 254, .minor = 0, .read_bytes = 1000, .write_operations = 20}));
+  EXPECT_THAT(limits.hugetlb, ElementsAre(cgroup::HugetlbLimit{"2MB", 4 << 20}));
+  EXPECT_THAT(limits.rdma, ElementsAre(cgroup::RdmaLimit{"mlx5_0", 7, std::nullopt}));
+  EXPECT_THAT(limits.scalars, ElementsAre(cgroup::ScalarLimit{"sev", 3}));
+  EXPECT_EQ(limits.net_class_id, 0x10001u);
+  EXPECT_THAT(limits.net_priorities, ElementsAre(cgroup::InterfacePriority{"eth0", 5}));
 }
 
 TEST(CompileLimits, DevicesOfEveryContainer) {

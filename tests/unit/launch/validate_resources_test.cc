@@ -107,7 +107,6 @@ TEST(Validate, Limits) {
   auto cpu = [](auto set) {
     return [set](ContainerSpec& s) { set(*s.mutable_limits()->mutable_cpu()); };
   };
-  const std::string unserved = "not supported yet by this version";
   ExpectViolations({
       {memory([](auto& l) { l.set_max_bytes(-1); }), m + "max_bytes", "-1 must be 6291456 or more"},
       {memory([](auto& l) { l.set_max_bytes(6291455); }), m + "max_bytes",
@@ -122,27 +121,23 @@ TEST(Validate, Limits) {
        m + "reservation_bytes", "1073741825 must be 0 to 1073741824"},
       {memory([](auto& l) { l.set_reservation_bytes(-1); }), m + "reservation_bytes",
        "-1 must be 0 or more"},
-      {memory([](auto& l) { l.set_high_bytes(1); }), m + "high_bytes", unserved},
-      {memory([](auto& l) { l.set_oom_group(true); }), m + "oom_group", unserved},
+      {memory([](auto& l) { l.set_high_bytes(-1); }), m + "high_bytes", "-1 must be 0 or more"},
+      {memory([](auto& l) { l.set_max_bytes(1 << 30), l.set_high_bytes((1 << 30) + 1); }),
+       m + "high_bytes", "1073741825 must be 0 to 1073741824"},
       {cpu([](auto& l) { l.set_shares(1); }), c + "shares", "1 must be 2 to 262144"},
       {cpu([](auto& l) { l.set_shares(UINT64_MAX); }), c + "shares", "must be 2 to 262144"},
       {cpu([](auto& l) { l.set_quota_us(999); }), c + "quota_us", "999 must be 1000 to"},
       {cpu([](auto& l) { l.set_quota_us(-1); }), c + "quota_us", "-1 must be 1000 to"},
       {cpu([](auto& l) { l.set_period_us(1000001); }), c + "period_us",
        "1000001 must be 1000 to 1000000"},
-      {cpu([](auto& l) { l.set_burst_us(1); }), c + "burst_us", unserved},
-      {cpu([](auto& l) { l.set_idle(true); }), c + "idle", unserved},
+      {cpu([](auto& l) { l.set_burst_us(1); }), c + "burst_us", "needs quota_us"},
+      {cpu([](auto& l) { l.set_quota_us(5000), l.set_burst_us(5001); }), c + "burst_us",
+       "5001 must be 0 to 5000"},
+      {cpu([](auto& l) { l.set_idle(true), l.set_shares(2); }), c + "idle", "excludes shares"},
       {[](auto& s) { s.mutable_limits()->set_pids(0); }, "spec.limits.pids",
        "0 must be 1 to 4194304"},
       {[](auto& s) { s.mutable_limits()->set_pids(-5); }, "spec.limits.pids",
        "-5 must be 1 to 4194304"},
-      {[](auto& s) { s.mutable_limits()->mutable_block_io()->set_weight(100); },
-       "spec.limits.block_io", unserved},
-      {[](auto& s) { s.mutable_limits()->mutable_block_io()->add_devices(); },
-       "spec.limits.block_io", unserved},
-      {[](auto& s) { s.mutable_limits()->add_hugetlb(); }, "spec.limits.hugetlb", unserved},
-      {[](auto& s) { s.mutable_limits()->set_best_effort(true); }, "spec.limits.best_effort",
-       unserved},
   });
   for (const char* list :
        {"", ",", "0-", "-1", "2-1", "0,,1", "a", "0 1", "0-1-2", "65536", "0\n"}) {
@@ -159,6 +154,50 @@ TEST(Validate, Limits) {
        cpu([](auto& l) { l.set_shares(2), l.set_quota_us(1000), l.set_period_us(1000000); }),
        [](auto& s) { s.mutable_limits()->mutable_block_io(); },
        [](auto& s) { s.mutable_limits()->set_pids(1); }});
+}
+
+TEST(Validate, BlockIoAndLists) {
+  const std::string b = "spec.limits.block_io.";
+  auto block = [](auto set) {
+    return [set](ContainerSpec& s) { set(*s.mutable_limits()->mutable_block_io()); };
+  };
+  auto disk = [](const char* name, auto set) {
+    return [name, set](ContainerSpec& s) {
+      auto* one = s.mutable_limits()->mutable_block_io()->add_devices();
+      one->set_device(name);
+      set(*one);
+    };
+  };
+  auto limits = [](auto set) { return [set](ContainerSpec& s) { set(*s.mutable_limits()); }; };
+  auto one_rate = [](auto& l) { l.set_read_bytes_per_second(1); };
+  ExpectViolations({
+      {block([](auto& l) { l.set_weight(0); }), b + "weight", "0 must be 1 to 10000"},
+      {block([](auto& l) { l.set_weight(10001); }), b + "weight", "10001 must be 1 to 10000"},
+      {disk("vda", one_rate), b + "devices[0].device", "must be a path like"},
+      {disk("8:", one_rate), b + "devices[0].device", "must be a path like"},
+      {disk("/dev/../x", one_rate), b + "devices[0].device", ".."},
+      {disk("8:0", [](auto&) {}), b + "devices[0]", "must set at least one rate"},
+      {disk("8:0", [](auto& l) { l.set_write_operations_per_second(0); }),
+       b + "devices[0].write_operations_per_second", "0 must be 1 to"},
+      {disk("8:0", [](auto& l) { l.set_write_bytes_per_second(UINT64_MAX); }),
+       b + "devices[0].write_bytes_per_second", "must be 1 to"},
+      {limits([](auto& l) { l.add_hugetlb(); }), "spec.limits.hugetlb[0].page_size",
+       "must be 1 to 64"},
+      {limits([](auto& l) { l.add_hugetlb()->set_page_size("2MB\n"); }),
+       "spec.limits.hugetlb[0].page_size", "must be 1 to 64"},
+      {limits([](auto& l) {
+         l.add_hugetlb()->set_page_size("2MB"), l.add_hugetlb()->set_page_size("2MB");
+       }),
+       "spec.limits.hugetlb[1].page_size", "is there already"},
+      {limits([](auto& l) { l.add_rdma()->set_device("a b"); }), "spec.limits.rdma[0].device",
+       "must be 1 to 64"},
+      {limits([](auto& l) { l.add_misc(); }), "spec.limits.misc[0].resource", "must be 1 to 64"},
+      {limits([](auto& l) { l.add_net_priorities(); }), "spec.limits.net_priorities[0].interface",
+       "must be 1 to 64"},
+  });
+  ExpectValid({disk("/dev/vda", one_rate), disk("8:16", one_rate),
+               limits([](auto& l) { l.set_best_effort(true), l.set_net_class_id(1); }),
+               limits([](auto& l) { l.add_hugetlb()->set_page_size("1GB"); })});
 }
 
 TEST(Validate, StopAndLog) {
