@@ -37,10 +37,12 @@ constexpr std::array kRows = {
 // Memory must not be lowered in vain, and is what fails most often: before all others.
 int Rank(const Change& change) { return change.controller == "memory" ? 0 : 1; }
 
-// As a fraction of processors; no quota is more than any.
+// As a fraction of processors. No quota is none here: the kernel takes it below any parent, whose
+// own then holds.
 double Share(std::string_view quota, std::string_view period) {
-  double part = static_cast<double>(LimitNumber(quota).value_or(0));
-  return part / static_cast<double>(LimitNumber(period).value_or(1));
+  int64_t part = LimitNumber(quota).value_or(INT64_MAX);
+  if (part == INT64_MAX) return 0;
+  return static_cast<double>(part) / static_cast<double>(LimitNumber(period).value_or(1));
 }
 
 // Whether `first` is to be written before `second`, by the row for both.

@@ -264,7 +264,9 @@ absl::Status RemoveGroups(CgroupFs& fs, const std::vector<RemovalTarget>& target
 
 absl::Status WriteLimit(int dir, const std::string& file, std::string_view value,
                         std::string_view field) {
-  UniqueFd fd(openat(dir, file.c_str(), O_WRONLY | O_CLOEXEC));
+  // To the kernel O_TRUNC is nothing here, as a shell's ">" shows; a plain file would keep the end
+  // of a longer value.
+  UniqueFd fd(openat(dir, file.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
   if (!fd && errno == ENOENT) {
     return WithReason(absl::FailedPreconditionError(
                           absl::StrCat(AsAbsl(field), ": this host has no \"", file, "\"")),

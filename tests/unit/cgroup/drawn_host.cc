@@ -41,13 +41,19 @@ mount memory      cgroup rw,memory
 mount devices     cgroup rw,devices
 mount freezer     cgroup rw,freezer
 mount pids        cgroup rw,pids
+mount blkio       cgroup rw,blkio
+mount hugetlb     cgroup rw,hugetlb
+file  sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages 0|
+file  sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages 0|
 file  cpuset/cpuset.cpus 0-3|
 file  cpuset/cpuset.mems 0|
 new   systemd     cgroup.procs
 new   cpu,cpuacct cgroup.procs
-new   cpu,cpuacct cpu.shares
-new   cpu,cpuacct cpu.cfs_period_us
-new   cpu,cpuacct cpu.cfs_quota_us
+new   cpu,cpuacct cpu.shares 1024|
+new   cpu,cpuacct cpu.idle 0|
+new   cpu,cpuacct cpu.cfs_period_us 100000|
+new   cpu,cpuacct cpu.cfs_quota_us -1|
+new   cpu,cpuacct cpu.cfs_burst_us 0|
 new   cpu,cpuacct cpu.stat nr_periods 10|nr_throttled 4|throttled_time 5000000|
 new   cpu,cpuacct cpuacct.usage 3000000|
 new   cpu,cpuacct cpuacct.usage_user 2000000|
@@ -57,9 +63,10 @@ new   cpuset      cgroup.clone_children
 new   cpuset      cpuset.cpus
 new   cpuset      cpuset.mems
 new   memory      cgroup.procs
-new   memory      memory.limit_in_bytes
-new   memory      memory.memsw.limit_in_bytes
-new   memory      memory.soft_limit_in_bytes
+new   memory      memory.limit_in_bytes 9223372036854771712|
+new   memory      memory.memsw.limit_in_bytes 9223372036854771712|
+new   memory      memory.soft_limit_in_bytes 9223372036854771712|
+new   memory      memory.failcnt 7|
 new   memory      memory.usage_in_bytes 10000|
 new   memory      memory.max_usage_in_bytes 20000|
 new   memory      memory.oom_control oom_kill_disable 0|under_oom 0|oom_kill 2|
@@ -67,6 +74,20 @@ new   memory      memory.stat rss 1|hierarchical_memory_limit 65536|total_cache 
 new   devices     cgroup.procs
 new   devices     devices.allow
 new   devices     devices.deny
+new   devices     devices.list a *:* rwm|
+new   blkio       cgroup.procs
+new   blkio       blkio.bfq.weight 100|
+new   blkio       blkio.throttle.read_bps_device
+new   blkio       blkio.throttle.write_bps_device
+new   blkio       blkio.throttle.read_iops_device
+new   blkio       blkio.throttle.write_iops_device
+new   blkio       blkio.throttle.io_service_bytes_recursive 8:0 Read 512|8:0 Write 1024|Total 1536|
+new   blkio       blkio.throttle.io_serviced_recursive 8:0 Read 1|8:0 Write 2|Total 3|
+new   hugetlb     cgroup.procs
+new   hugetlb     hugetlb.2MB.limit_in_bytes 9223372036854771712|
+new   hugetlb     hugetlb.2MB.usage_in_bytes 2097152|
+new   hugetlb     hugetlb.1GB.limit_in_bytes 9223372036854771712|
+new   hugetlb     hugetlb.1GB.usage_in_bytes 0|
 new   freezer     cgroup.procs
 new   freezer     freezer.state THAWED
 new   pids        cgroup.procs
@@ -82,6 +103,10 @@ file  unified/cgroup.subtree_control
 new   unified     cgroup.procs
 new   unified     cgroup.kill
 new   unified     cgroup.freeze
+new   unified     cpu.stat usage_usec 3000|user_usec 2000|system_usec 1000|
+new   unified     cpu.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
+new   unified     memory.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
+new   unified     io.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
 new   unified     cgroup.events populated 0|frozen 1|
 )";
 
@@ -90,22 +115,39 @@ const char kV2Host[] = R"(
 mount .           cgroup2 rw,nsdelegate,memory_recursiveprot
 file  cgroup.controllers cpuset cpu io memory hugetlb pids rdma|
 file  cgroup.subtree_control memory pids|
-file  noded/cgroup.controllers cpuset cpu memory pids|
-file  noded/cgroup.subtree_control cpuset cpu memory pids|
-new   .           cgroup.controllers cpuset cpu io memory pids|
+file  noded/cgroup.controllers cpuset cpu hugetlb io memory pids|
+file  noded/cgroup.subtree_control cpuset cpu hugetlb io memory pids|
+file  sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages 0|
+file  sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages 0|
+new   .           cgroup.controllers cpuset cpu hugetlb io memory pids|
 new   .           cgroup.subtree_control
 new   .           cgroup.procs
 new   .           cgroup.kill
 new   .           cgroup.freeze
 new   .           cgroup.events populated 0|frozen 1|
-new   .           cpu.weight
-new   .           cpu.max
+new   .           cpu.weight 100|
+new   .           cpu.idle 0|
+new   .           cpu.max max 100000|
+new   .           cpu.max.burst 0|
+new   .           cpu.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
+new   .           memory.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
+new   .           io.pressure some avg10=1.00 avg60=2.00 avg300=3.00 total=4|
+new   .           io.stat 8:0 rbytes=512 wbytes=1024 rios=1 wios=2 dbytes=0 dios=0|
+new   .           io.max
+new   .           io.bfq.weight default 100|
+new   .           hugetlb.2MB.max max|
+new   .           hugetlb.2MB.current 2097152|
+new   .           hugetlb.1GB.max max|
+new   .           hugetlb.1GB.current 0|
 new   .           cpu.stat usage_usec 3000|user_usec 2000|system_usec 1000|nr_periods 10|nr_throttled 4|throttled_usec 5000|
 new   .           cpuset.cpus
 new   .           cpuset.mems
 new   .           memory.max 65536|
-new   .           memory.low
-new   .           memory.swap.max
+new   .           memory.low 0|
+new   .           memory.high max|
+new   .           memory.oom.group 0|
+new   .           memory.reclaim
+new   .           memory.swap.max max|
 new   .           memory.current 10000|
 new   .           memory.swap.current 100|
 new   .           memory.peak 20000|

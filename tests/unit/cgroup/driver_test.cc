@@ -18,6 +18,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 
 struct Case {
   Mode mode;
@@ -127,6 +128,37 @@ TEST_P(DriverTest, StatsAreTheNumbersInTheFiles) {
   EXPECT_EQ(stats->oom_kills, 2u);
   EXPECT_EQ(stats->pids_current, 3u);
   EXPECT_EQ(stats->pids_limit, 64u);
+  EXPECT_EQ(stats->memory_max_events, 7u);
+  bool v2 = GetParam().mode == Mode::kV2;
+  EXPECT_EQ(stats->oom_events, v2 ? std::optional<uint64_t>(3) : std::nullopt);
+  EXPECT_THAT(stats->block_devices.value(), ElementsAre(BlockStats{8, 0, 512, 1024, 1, 2}));
+  EXPECT_THAT(stats->hugetlb.value(),
+              UnorderedElementsAre(HugetlbStats{"2MB", 2 << 20}, HugetlbStats{"1GB", 0}));
+  std::optional<Pressure> pressure;
+  if (GetParam().mode != Mode::kV1) pressure = Pressure{PressureLine{1, 2, 3, 4}, std::nullopt};
+  EXPECT_EQ(stats->cpu_pressure, pressure);
+  EXPECT_EQ(stats->memory_pressure, pressure);
+  EXPECT_EQ(stats->io_pressure, pressure);
+}
+
+TEST_P(DriverTest, SamplerHoldsFewDescriptorsAndReadsAgain) {
+  auto group = Make("web");
+  auto sampler = group->OpenSampler({});
+  ASSERT_TRUE(sampler.ok()) << sampler.status();
+  auto quiet = group->OpenSampler({.pressure = false});
+  ASSERT_TRUE(quiet.ok()) << quiet.status();
+  int pressures = GetParam().mode == Mode::kV1 ? 0 : 3;
+  EXPECT_EQ((*sampler)->descriptors(), (*quiet)->descriptors() + pressures);
+  constexpr int kPageSizes = 2;
+  EXPECT_LE((*sampler)->descriptors(), 14 + kPageSizes);
+  EXPECT_EQ((*sampler)->Sample()->memory_usage_bytes, 10'000u);
+  EXPECT_EQ((*quiet)->Sample()->cpu_pressure, std::nullopt);
+  for (const std::string& path : host_.Directories("web")) {
+    for (const char* file : {"/memory.usage_in_bytes", "/memory.current"}) {
+      if (host_.Exists(path + file)) host_.Write(path + file, "20000\n");
+    }
+  }
+  EXPECT_EQ((*sampler)->Sample()->memory_usage_bytes, 20'000u);
 }
 
 TEST_P(DriverTest, WhatIsNotToldIsAbsentAndNotZero) {

@@ -112,5 +112,40 @@ TEST(FoldDeviceRules, NeverAllowsWhatTheRulesDeny) {
   EXPECT_GT(folded, 1000);
 }
 
+DeviceRule Char(uint32_t major, uint32_t minor, const std::string& access = "rwm") {
+  return {.type = 'c', .major = major, .minor = minor, .access = access};
+}
+
+TEST(DevicesBetween, OnlyTheDifferenceAddedFirst) {
+  std::string now = "c 1:3 rwm\nc 1:5 r\n";
+  DeviceChange change = DevicesBetween(now, *FoldDeviceRules({Char(1, 5, "rw"), Char(1, 8)}));
+  EXPECT_FALSE(change.whole) << "the kernel takes no \"a\" with groups below";
+  std::vector<DeviceWrite> wanted = {{true, "c 1:5 w"}, {true, "c 1:8 m"},  {true, "c 1:8 r"},
+                                     {true, "c 1:8 w"}, {false, "c 1:3 m"}, {false, "c 1:3 r"},
+                                     {false, "c 1:3 w"}};
+  EXPECT_EQ(change.writes, wanted);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EXPECT_EQ(change.undo[i].line, wanted[i].line);
+    EXPECT_NE(change.undo[i].allow, wanted[i].allow);
+  }
+}
+
+TEST(DevicesBetween, NothingForTheSame) {
+  auto rules = FoldDeviceRules({Char(1, 3), {.type = 'b', .access = "m"}});
+  EXPECT_THAT(DevicesBetween("b *:* m\nc 1:3 rwm\n", *rules).writes, testing::IsEmpty());
+  EXPECT_THAT(DevicesBetween("a *:* rwm\n", *FoldDeviceRules({DeviceRule{}})).writes,
+              testing::IsEmpty());
+}
+
+TEST(DevicesBetween, ADefaultThatChangesIsWrittenWhole) {
+  DeviceChange closed = DevicesBetween("a *:* rwm\n", *FoldDeviceRules({Char(1, 3)}));
+  EXPECT_TRUE(closed.whole);
+  EXPECT_EQ(closed.writes, (std::vector<DeviceWrite>{{false, "a"}, {true, "c 1:3 rwm"}}));
+  EXPECT_EQ(closed.undo, (std::vector<DeviceWrite>{{true, "a"}}));
+  DeviceChange opened = DevicesBetween("c 1:3 rwm\n", *FoldDeviceRules({DeviceRule{}}));
+  EXPECT_TRUE(opened.whole);
+  EXPECT_EQ(opened.undo, (std::vector<DeviceWrite>{{false, "a"}, {true, "c 1:3 rwm"}}));
+}
+
 }  // namespace
 }  // namespace noded::cgroup

@@ -23,12 +23,13 @@ TEST_F(V1Test, GroupIsInEveryHierarchyTheNamedOneToo) {
   ASSERT_TRUE(driver_->Create("web", {}).ok());
   EXPECT_THAT(
       host_.Directories("web"),
-      ElementsAre("cpu,cpuacct/noded/web", "cpuset/noded/web", "devices/noded/web",
-                  "freezer/noded/web", "memory/noded/web", "pids/noded/web", "systemd/noded/web"));
+      ElementsAre("blkio/noded/web", "cpu,cpuacct/noded/web", "cpuset/noded/web",
+                  "devices/noded/web", "freezer/noded/web", "hugetlb/noded/web", "memory/noded/web",
+                  "pids/noded/web", "systemd/noded/web"));
   auto attach = (*driver_->Open("web"))->OpenAttach();
   ASSERT_TRUE(attach.ok());
   EXPECT_FALSE(attach->into.valid());
-  EXPECT_EQ(attach->procs.size(), 7u);
+  EXPECT_EQ(attach->procs.size(), 9u);
 }
 
 TEST_F(V1Test, LimitsAsTheFilesTakeThem) {
@@ -146,7 +147,7 @@ TEST(Hybrid, GroupIsInTheV2MountTooAndKilledThere) {
   auto group = *driver->Create("web", {.memory_bytes = 1000});
   EXPECT_TRUE(host.Exists("unified/noded/web"));
   EXPECT_FALSE(host.Exists("unified/noded/web/payload")) << "without controllers no leaf is needed";
-  EXPECT_EQ(group->OpenAttach()->procs.size(), 8u);
+  EXPECT_EQ(group->OpenAttach()->procs.size(), 10u);
   EXPECT_TRUE(group->Freeze().ok());
   EXPECT_EQ(host.Read("unified/noded/web/cgroup.freeze"), "1");
   EXPECT_EQ(host.Read("freezer/noded/web/freezer.state"), "THAWED") << "v1's freezer is left alone";

@@ -16,8 +16,8 @@ using ::testing::StartsWith;
 TEST(V2, LimitsAreAboveTheLeafThatHoldsThePayload) {
   DrawnHost host(kV2Host);
   auto driver = *host.Open();
-  EXPECT_THAT(driver->controllers(),
-              ElementsAre("cpu", "cpuset", "devices", "freezer", "memory", "pids"));
+  EXPECT_THAT(driver->controllers(), ElementsAre("cpu", "cpuset", "devices", "freezer", "hugetlb",
+                                                 "io", "memory", "pids"));
   auto group = *driver->Create("web", {.memory_bytes = 1'000'000,
                                        .swap_bytes = 24,
                                        .memory_low_bytes = 8192,
@@ -34,8 +34,9 @@ TEST(V2, LimitsAreAboveTheLeafThatHoldsThePayload) {
   EXPECT_EQ(host.Read("noded/web/cpuset.cpus"), "0-1");
   EXPECT_EQ(host.Read("noded/web/cpuset.mems"), "0");
   EXPECT_EQ(host.Read("noded/web/pids.max"), "100");
-  EXPECT_EQ(host.Read("noded/web/cgroup.subtree_control"), "+cpuset +cpu +memory +pids");
-  EXPECT_EQ(host.Read("noded/web/payload/cpu.weight"), "");
+  EXPECT_EQ(host.Read("noded/web/cgroup.subtree_control"),
+            "+cpuset +cpu +hugetlb +io +memory +pids");
+  EXPECT_EQ(host.Read("noded/web/payload/cpu.weight"), "100\n") << "no limit there";
   auto attach = group->OpenAttach();
   ASSERT_TRUE(attach.ok());
   EXPECT_TRUE(attach->into.valid());
