@@ -317,6 +317,9 @@ std::vector<Change> ChangesBetween(
     // What an idle group shows is its idle weight, and it gets the initial one when it ends to be.
     bool weight = setting.file == "cpu.shares" || setting.file == "cpu.weight";
     if (idle && weight) from = setting.initial;
+    // An empty cpuset has what its parent has, and once it holds tasks it can get a list but never
+    // be empty again (ENOSPC); so going back to that list is what undoes.
+    if (setting.controller == "cpuset" && from.empty()) from = setting.initial;
     if (!Same(setting, from, setting.value.value_or(setting.initial))) {
       changes.push_back(ToChange(setting, "", std::move(from)));
     }

@@ -51,8 +51,9 @@ struct Change {
 
 // For a new group: what is wanted and not initial. In the order to be written.
 std::vector<Change> InitialChanges(const std::vector<Setting>& settings);
-// For an existing one: what differs. `read` gives a file's content, nullopt when it is not there; a
-// wanted setting without a file is a change all the same, so that its write fails by name.
+// For an existing one, with what the parent has as the initial cpuset: what differs. `read` gives a
+// file's content, nullopt when it is not there; a wanted setting without a file is a change all the
+// same, so that its write fails by name.
 std::vector<Change> ChangesBetween(
     const std::vector<Setting>& settings,
     absl::FunctionRef<std::optional<std::string>(const Setting&)> read);

@@ -122,6 +122,11 @@ absl::Status V2Group::Update(const Limits& next, const UpdateOptions& options) {
   bool bfq = faccessat(dir_.get(), "io.bfq.weight", F_OK, 0) == 0 && HasBfqDisk(*host_->fs);
   ASSIGN_OR_RETURN(auto settings, SettingsV2(next, host_->page_sizes, bfq));
   RETURN_IF_ERROR(CheckControllersV2(*host_, settings, next));
+  for (Setting& setting : settings) {
+    if (setting.controller != "cpuset") continue;
+    auto parents = ReadOptional(host_->parent.get(), absl::StrCat(setting.file, ".effective"));
+    if (parents) setting.initial = std::string(TrimEnd(*parents));
+  }
   auto changes = ChangesBetween(
       settings, [&](const Setting& setting) { return ReadOptional(dir_.get(), setting.file); });
   auto write = [&](const Change& change, const std::string& value) {

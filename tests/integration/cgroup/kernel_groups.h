@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -101,6 +103,18 @@ inline int SleepForever() {
   while (true) pause();
 }
 
+// A directory whose files are on a disk: page cache of a file system in memory cannot be written
+// back, swapped to or reclaimed. Empty when there is none.
+inline std::string DiskDirectory() {
+  for (const char* path : {"/var/tmp", "/disk"}) {
+    struct statfs info;
+    if (statfs(path, &info) != 0) continue;
+    constexpr decltype(info.f_type) kExt4 = 0xef53, kXfs = 0x58465342;
+    if (info.f_type == kExt4 || info.f_type == kXfs) return path;
+  }
+  return "";
+}
+
 // A driver, and whether it is shown the cgroup2 mount.
 struct Choice {
   const char* name;
@@ -113,6 +127,7 @@ class CgroupTest : public testing::TestWithParam<Choice> {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    enabled_before_ = EnabledAtRoot();
     options_.parent = absl::StrCat("/noded_test_", getpid());
     options_.driver = GetParam().driver;
     if (!GetParam().sees_v2) options_.mounts_path = MountsWithoutV2();
@@ -120,6 +135,29 @@ class CgroupTest : public testing::TestWithParam<Choice> {
     if (absl::IsFailedPrecondition(driver.status())) GTEST_SKIP() << driver.status();
     ASSERT_OK(driver);
     driver_ = *std::move(driver);
+  }
+
+  // What the root of the v2 hierarchy enables for its children, which a driver adds to.
+  static std::vector<std::string> EnabledAtRoot() {
+    std::vector<std::string> enabled;
+    for (const std::string& mount : MountPoints()) {
+      auto text = ReadFileAt(AT_FDCWD, absl::StrCat(mount, "/cgroup.subtree_control"));
+      if (text.ok()) enabled = absl::StrSplit(absl::StripAsciiWhitespace(*text), ' ');
+    }
+    return enabled;
+  }
+  void DisableWhatWasNotEnabled() const {
+    for (const std::string& name : EnabledAtRoot()) {
+      if (std::find(enabled_before_.begin(), enabled_before_.end(), name) !=
+          enabled_before_.end()) {
+        continue;
+      }
+      for (const std::string& mount : MountPoints()) {
+        WriteExistingAt(AT_FDCWD, absl::StrCat(mount, "/cgroup.subtree_control"),
+                        absl::StrCat("-", name))
+            .IgnoreError();
+      }
+    }
   }
 
   void TearDown() override {
@@ -137,6 +175,7 @@ class CgroupTest : public testing::TestWithParam<Choice> {
     for (const std::string& mount : MountPoints()) {
       rmdir(absl::StrCat(mount, options_.parent).c_str());
     }
+    DisableWhatWasNotEnabled();
   }
 
   static std::string MountsWithoutV2() {
@@ -183,6 +222,7 @@ class CgroupTest : public testing::TestWithParam<Choice> {
   }
 
   DriverOptions options_;
+  std::vector<std::string> enabled_before_;
   std::unique_ptr<Driver> driver_;
 };
 

@@ -26,8 +26,9 @@ bool Run(const std::string& command) {
 // Swap of 128 MiB while it lives.
 class TemporarySwap {
  public:
-  TemporarySwap() : path_(absl::StrCat("/var/tmp/noded-swap-", getpid())) {
-    if (Run(absl::StrCat("umask 077; dd if=/dev/zero bs=1M count=128 of=", path_)) && Enable()) {
+  TemporarySwap() : path_(absl::StrCat(DiskDirectory(), "/noded-swap-", getpid())) {
+    if (!DiskDirectory().empty() &&
+        Run(absl::StrCat("umask 077; dd if=/dev/zero bs=1M count=128 of=", path_)) && Enable()) {
       return;
     }
     unlink(path_.c_str());

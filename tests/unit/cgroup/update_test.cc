@@ -176,6 +176,17 @@ TEST(V2Update, DevicesAreReplaced) {
   EXPECT_THAT(host.attached().at("noded/web"), ElementsAre(null)) << "left alone";
 }
 
+TEST(V2Update, ACpusetWithTasksIsNeverEmptiedAgain) {
+  DrawnHost host(kV2Host);
+  host.Write("noded/cpuset.cpus.effective", "0-3\n");
+  auto group = *(*host.Open())->Create("web", {.cpuset_cpus = "1"});
+  ASSERT_TRUE(group->Update({}, {}).ok());
+  EXPECT_EQ(host.Read("noded/web/cpuset.cpus"), "0-3") << "empty would be ENOSPC";
+  auto free = *(*host.Open())->Create("free", {});
+  ASSERT_TRUE(free->Update({.pids_max = 5}, {}).ok());
+  EXPECT_EQ(host.Read("noded/free/cpuset.cpus"), "") << "it was never limited";
+}
+
 TEST(V1Update, CpusetGoesBackToTheParents) {
   DrawnHost host(kV1Host);
   auto group = *(*host.Open())->Create("web", {.cpuset_cpus = "1"});

@@ -21,11 +21,10 @@ class V1Test : public testing::Test {
 
 TEST_F(V1Test, GroupIsInEveryHierarchyTheNamedOneToo) {
   ASSERT_TRUE(driver_->Create("web", {}).ok());
-  EXPECT_THAT(
-      host_.Directories("web"),
-      ElementsAre("blkio/noded/web", "cpu,cpuacct/noded/web", "cpuset/noded/web",
-                  "devices/noded/web", "freezer/noded/web", "hugetlb/noded/web", "memory/noded/web",
-                  "pids/noded/web", "systemd/noded/web"));
+  EXPECT_THAT(host_.Directories("web"),
+              ElementsAre("blkio/noded/web", "cpu,cpuacct/noded/web", "cpuset/noded/web",
+                          "devices/noded/web", "freezer/noded/web", "hugetlb/noded/web",
+                          "memory/noded/web", "pids/noded/web", "systemd/noded/web"));
   auto attach = (*driver_->Open("web"))->OpenAttach();
   ASSERT_TRUE(attach.ok());
   EXPECT_FALSE(attach->into.valid());
