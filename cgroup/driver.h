@@ -83,7 +83,8 @@ class Group {
   // v1 a frozen task does not die before the thaw). Returns without waiting for their end.
   virtual absl::Status Kill() = 0;
   // Removes the group and what a payload made below it. Retries EBUSY with backoff while tasks die,
-  // for `bound` at most; DEADLINE_EXCEEDED names the tasks that are left and their state. Gone: OK.
+  // for `bound` at most; DEADLINE_EXCEEDED names the tasks that are left, their state and where in
+  // the kernel they are. Gone: OK.
   virtual absl::Status Remove(absl::Duration bound) = 0;
 };
 

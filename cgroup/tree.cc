@@ -30,7 +30,27 @@ std::string GroupObject(std::string_view verb, std::string_view name) {
   return absl::StrCat(AsAbsl(verb), " cgroup \"", AsAbsl(name), "\"");
 }
 
-// "pid 7 (dd, state D)", from /proc/PID/stat; empty when it has ended.
+// Where in the kernel it sleeps: the innermost frames of its stack, which need CAP_SYS_ADMIN, else
+// the one function of wchan. Empty when neither is told.
+std::string DescribeStack(pid_t pid) {
+  constexpr size_t kFrames = 4;
+  // "[<0>] rpc_wait_bit_killable+0x24/0x90 [sunrpc]"
+  auto stack = ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/stack"));
+  std::vector<std::string> frames;
+  for (absl::string_view line :
+       absl::StrSplit(stack.ok() ? *stack : std::string(), '\n', absl::SkipEmpty())) {
+    if (frames.size() == kFrames) break;
+    std::vector<absl::string_view> words = absl::StrSplit(line, absl::MaxSplits(' ', 1));
+    absl::string_view frame = words.back();
+    frames.emplace_back(frame.substr(0, frame.find('+')));
+  }
+  if (!frames.empty()) return absl::StrCat(" in ", absl::StrJoin(frames, " < "));
+  auto wchan = ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/wchan"));
+  if (!wchan.ok() || wchan->empty() || *wchan == "0") return "";
+  return absl::StrCat(" in ", *wchan);
+}
+
+// "pid 7 (dd, state D in io_schedule < folio_wait_bit)", from /proc/PID; empty when it has ended.
 std::string DescribeProcess(pid_t pid) {
   auto stat = ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/stat"));
   if (!stat.ok()) return "";
@@ -39,7 +59,7 @@ std::string DescribeProcess(pid_t pid) {
   if (open == std::string::npos || close == std::string::npos || close + 2 >= stat->size())
     return "";
   return absl::StrCat("pid ", pid, " (", stat->substr(open + 1, close - open - 1), ", state ",
-                      stat->substr(close + 2, 1), ")");
+                      stat->substr(close + 2, 1), DescribeStack(pid), ")");
 }
 
 std::string DescribeProcesses(const std::vector<pid_t>& pids) {

@@ -2,7 +2,7 @@
 # Measures noded against a floor program and against installed peers, in one run, and prints a table.
 # Numbers of different runs or machines do not compare; the ratios of one run do.
 #
-# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client]
+# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client|cgroup]
 #   --bin DIR       where noded and the bench programs are (default build/release/bin, built with
 #                   cmake --preset release -DNODED_BUILD_TESTS=ON && cmake --build --preset release)
 #   --count N       starts of each contender (100)
@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     *) echo "run.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
   esac
 done
-for program in noded nodectl node-shim bench_start bench_size floor; do
+for program in noded nodectl node-shim bench_start bench_size bench_cgroup floor; do
   [ -x "$bin/$program" ] || { echo "run.sh: $bin/$program is missing; build it first (see --help)" >&2; exit 1; }
 done
 
@@ -62,3 +62,4 @@ done
 if { [ -z "$only" ] || [ "$only" = client ]; } && [ -x "$bin/bare_client" ]; then
   "$bin/bench_start" --pair "$count" "$bin/nodectl -a $address version" "$bin/bare_client $address"
 fi
+[ -n "$only" ] && [ "$only" != cgroup ] || "$bin/bench_cgroup"

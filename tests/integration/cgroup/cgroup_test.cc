@@ -142,6 +142,10 @@ TEST_P(CgroupTest, RemovalOfABusyGroupNamesWhoIsLeft) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(removed)) << removed;
   EXPECT_THAT(removed.message(), HasSubstr(absl::StrCat("pid ", payload.pid(), " (")));
   EXPECT_THAT(removed.message(), HasSubstr("state S"));
+  auto stack = ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", payload.pid(), "/stack"));
+  if (stack.ok() && stack->find("pause") != std::string::npos) {
+    EXPECT_THAT(removed.message(), HasSubstr("pause")) << "where in the kernel it sleeps";
+  }
 }
 
 TEST_P(CgroupTest, WhatAPayloadMadeBelowIsRemovedToo) {
