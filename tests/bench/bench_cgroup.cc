@@ -7,18 +7,22 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cgroup/device_program.h"
 #include "cgroup/driver.h"
 #include "cgroup/mounts.h"
+#include "cgroup/values.h"
 #include "node/base/file.h"
 
 namespace {
@@ -71,6 +75,7 @@ Limits ContainerLimits() {
 struct FloorHierarchy {
   UniqueFd parent;
   std::vector<std::pair<const char*, std::string>> writes;
+  bool alone = false;  // v2 without v1: device program, and a group below for the payload
 };
 
 bool Has(const noded::cgroup::V1Mount& mount, const char* controller) {
@@ -100,8 +105,33 @@ std::vector<FloorHierarchy> FloorHierarchies() {
       one.writes.push_back({"devices.allow", rule});
     }
   }
-  if (mounts.v2_path) add(*mounts.v2_path);
+  if (!mounts.v2_path) return all;
+  bool alone = mounts.v1.empty();
+  FloorHierarchy& unified = add(*mounts.v2_path);
+  unified.alone = alone;
+  if (!alone) return all;
+  std::string enabled = *noded::ReadFileAt(unified.parent.get(), "cgroup.subtree_control"), line;
+  for (const std::string& name : noded::cgroup::ParseWords(enabled)) line += "+" + name + " ";
+  unified.writes = {{"cgroup.subtree_control", line},
+                    {"memory.max", "67108864"},
+                    {"cpu.max", "50000 100000"},
+                    {"pids.max", "100"}};
   return all;
+}
+
+// Two bpf(2) calls for a program that is there already.
+void AttachProgram(int parent, const char* name) {
+  static const std::vector<bpf_insn> program =
+      noded::cgroup::DeviceProgram(ContainerLimits().devices);
+  auto loaded = noded::cgroup::LoadDeviceProgram(program);
+  UniqueFd group(openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  bpf_attr attributes;
+  memset(&attributes, 0, sizeof(attributes));
+  attributes.target_fd = static_cast<__u32>(group.get());
+  attributes.attach_bpf_fd = static_cast<__u32>(loaded.ok() ? loaded->get() : -1);
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof(attributes)) != 0) Die("attach");
 }
 
 // Files that take several lines are opened once, as a careful program would.
@@ -120,14 +150,18 @@ double FloorOnce(const std::vector<FloorHierarchy>& hierarchies, const char* nam
       if (write(fd.get(), text.data(), text.size()) < 0) Die(file);
     }
   }
-  std::vector<UniqueFd> procs;
-  std::string procs_path = std::string(name) + "/cgroup.procs";
+  std::vector<UniqueFd> attach;
+  std::string procs = std::string(name) + "/cgroup.procs", leaf = std::string(name) + "/payload";
   for (const FloorHierarchy& one : hierarchies) {
-    procs.emplace_back(openat(one.parent.get(), procs_path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!procs.back()) Die("open cgroup.procs");
+    if (one.alone) AttachProgram(one.parent.get(), name);
+    if (one.alone && mkdirat(one.parent.get(), leaf.c_str(), 0755) != 0) Die("mkdir payload");
+    attach.emplace_back(openat(one.parent.get(), one.alone ? leaf.c_str() : procs.c_str(),
+                               (one.alone ? O_RDONLY | O_DIRECTORY : O_WRONLY) | O_CLOEXEC));
+    if (!attach.back()) Die("open to attach");
   }
-  procs.clear();
+  attach.clear();
   for (const FloorHierarchy& one : hierarchies) {
+    if (one.alone && unlinkat(one.parent.get(), leaf.c_str(), AT_REMOVEDIR) != 0) Die("rmdir");
     if (unlinkat(one.parent.get(), name, AT_REMOVEDIR) != 0) Die("rmdir");
   }
   return Now(CLOCK_MONOTONIC) - begin;

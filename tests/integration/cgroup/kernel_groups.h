@@ -146,20 +146,6 @@ class CgroupTest : public testing::TestWithParam<Choice> {
     }
     return enabled;
   }
-  void DisableWhatWasNotEnabled() const {
-    for (const std::string& name : EnabledAtRoot()) {
-      if (std::find(enabled_before_.begin(), enabled_before_.end(), name) !=
-          enabled_before_.end()) {
-        continue;
-      }
-      for (const std::string& mount : MountPoints()) {
-        WriteExistingAt(AT_FDCWD, absl::StrCat(mount, "/cgroup.subtree_control"),
-                        absl::StrCat("-", name))
-            .IgnoreError();
-      }
-    }
-  }
-
   void TearDown() override {
     if (!GetParam().sees_v2) unlink(options_.mounts_path.c_str());
     if (driver_ == nullptr) return;
@@ -175,7 +161,16 @@ class CgroupTest : public testing::TestWithParam<Choice> {
     for (const std::string& mount : MountPoints()) {
       rmdir(absl::StrCat(mount, options_.parent).c_str());
     }
-    DisableWhatWasNotEnabled();
+    // Nothing stays enabled that was not before.
+    for (const std::string& name : EnabledAtRoot()) {
+      auto before = std::find(enabled_before_.begin(), enabled_before_.end(), name);
+      if (name.empty() || before != enabled_before_.end()) continue;
+      for (const std::string& mount : MountPoints()) {
+        WriteExistingAt(AT_FDCWD, absl::StrCat(mount, "/cgroup.subtree_control"),
+                        absl::StrCat("-", name))
+            .IgnoreError();
+      }
+    }
   }
 
   static std::string MountsWithoutV2() {
