@@ -179,6 +179,19 @@ void CompareLine(const Setting& setting, const std::string& content,
 
 }  // namespace
 
+absl::Status CheckCpusets(const std::vector<Setting>& settings,
+                          absl::FunctionRef<std::optional<std::string>(const Setting&)> parents) {
+  for (const Setting& setting : settings) {
+    if (setting.controller != "cpuset" || !setting.value) continue;
+    std::optional<std::string> allowed = parents(setting);
+    // What is not known the kernel judges.
+    if (!allowed || TrimEnd(*allowed).empty() || ListIsWithin(*setting.value, *allowed)) continue;
+    return InvalidField(setting.field, absl::StrCat("\"", *setting.value, "\" must be within \"",
+                                                    AsAbsl(TrimEnd(*allowed)), "\""));
+  }
+  return absl::OkStatus();
+}
+
 uint32_t BfqWeight(uint32_t weight) {
   return weight <= 100 ? std::max(weight, 1u) : 100 + (std::min(weight, 10000u) - 100) * 900 / 9900;
 }

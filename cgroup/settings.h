@@ -38,6 +38,10 @@ absl::StatusOr<std::vector<Setting>> SettingsV2(const Limits& limits,
 // middle. The curve is systemd's.
 uint32_t BfqWeight(uint32_t weight);
 
+// INVALID_ARGUMENT for a cpuset that names what the parent's does not have. `parents` gives that.
+absl::Status CheckCpusets(const std::vector<Setting>& settings,
+                          absl::FunctionRef<std::optional<std::string>(const Setting&)> parents);
+
 // A file that is to be written, with what takes it back.
 struct Change {
   std::string controller, file, field;

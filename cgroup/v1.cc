@@ -182,7 +182,9 @@ absl::Status CheckControllersV1(const V1Host& host, const std::vector<Setting>& 
       return MissingController(setting.field, setting.controller);
     }
   }
-  return absl::OkStatus();
+  return CheckCpusets(settings, [&](const Setting& setting) {
+    return ReadOptional(host.Find("cpuset")->parent.get(), setting.file);
+  });
 }
 
 absl::Status FillCpuset(int parent, int group) {

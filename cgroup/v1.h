@@ -86,7 +86,8 @@ class V1Group : public Group {
 // Whether samples come from this hierarchy.
 bool HasStats(const Hierarchy& hierarchy);
 
-// FAILED_PRECONDITION for a wanted setting whose controller is not there.
+// FAILED_PRECONDITION for a wanted setting whose controller is not there, INVALID_ARGUMENT for a
+// cpuset that is beyond the parent's.
 absl::Status CheckControllersV1(const V1Host& host, const std::vector<Setting>& settings);
 
 // Opens the group in every hierarchy where it is. NOT_FOUND when it is in none.

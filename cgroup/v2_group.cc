@@ -161,7 +161,9 @@ absl::Status CheckControllersV2(const V2Host& host, const std::vector<Setting>& 
   if (!limits.devices.empty() && !host.devices) {
     return MissingController("limits.devices", "devices");
   }
-  return absl::OkStatus();
+  return CheckCpusets(settings, [&](const Setting& setting) {
+    return ReadOptional(host.parent.get(), absl::StrCat(setting.file, ".effective"));
+  });
 }
 
 absl::StatusOr<std::unique_ptr<Group>> WrapV2Group(std::shared_ptr<const V2Host> host,

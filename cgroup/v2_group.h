@@ -33,7 +33,8 @@ struct V2Host {
   bool Has(std::string_view controller) const;
 };
 
-// FAILED_PRECONDITION for a wanted setting whose controller is not there.
+// FAILED_PRECONDITION for a wanted setting whose controller is not there, INVALID_ARGUMENT for a
+// cpuset that is beyond the parent's.
 absl::Status CheckControllersV2(const V2Host& host, const std::vector<Setting>& settings,
                                 const Limits& limits);
 

@@ -27,7 +27,41 @@ std::optional<Number> WholeNumber(std::string_view word) {
   return value;
 }
 
+struct Range {
+  int first = 0, last = 0;
+};
+
+// Empty for what is no list.
+std::vector<Range> ParseRanges(std::string_view list) {
+  std::vector<Range> ranges;
+  while (true) {
+    size_t comma = list.find(',');
+    std::string_view part = list.substr(0, comma);
+    size_t dash = part.find('-');
+    auto first = WholeNumber<int>(part.substr(0, dash));
+    auto last = dash == std::string_view::npos ? first : WholeNumber<int>(part.substr(dash + 1));
+    if (!first || !last || *first > *last) return {};
+    ranges.push_back({*first, *last});
+    if (comma == std::string_view::npos) return ranges;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 }  // namespace
+
+bool ListIsWithin(std::string_view list, std::string_view allowed) {
+  std::vector<Range> wanted = ParseRanges(TrimEnd(list)), have = ParseRanges(TrimEnd(allowed));
+  std::sort(have.begin(), have.end(), [](Range a, Range b) { return a.first < b.first; });
+  return !wanted.empty() && std::all_of(wanted.begin(), wanted.end(), [&](Range range) {
+    // The next number that has not been found; neighbours of a list may touch ("0-1,2").
+    int next = range.first;
+    for (const Range& one : have) {
+      if (one.first <= next && next <= one.last) next = one.last + 1;
+      if (next > range.last) return true;
+    }
+    return false;
+  });
+}
 
 std::string_view TrimEnd(std::string_view content) {
   while (!content.empty() && IsSpace(content.back())) content.remove_suffix(1);

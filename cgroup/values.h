@@ -21,6 +21,9 @@ std::vector<pid_t> ParsePids(std::string_view content);
 // Words between white space: cgroup.controllers, cgroup.subtree_control.
 std::vector<std::string> ParseWords(std::string_view content);
 std::string_view TrimEnd(std::string_view content);
+// Whether every number of the cpuset(7) list is in the other: "1,3" in "0-3". False for what is no
+// list.
+bool ListIsWithin(std::string_view list, std::string_view allowed);
 
 // cpu.weight (1..10000, default 100) for cpu.shares (2..262144, default 1024):
 //   weight = 10^((log2(s)^2 + 125 log2(s)) / 612 - 7/34)

@@ -260,16 +260,19 @@ TEST_P(UpdateTest, ForcedReclaimsThePageCache) {
 }
 
 TEST_P(UpdateTest, AFailedPartRollsBack) {
-  if (!Has("cpuset") || !Has("memory")) {
-    GTEST_SKIP() << "no cpuset controller for the " << GetParam().name << " driver";
+  if (!Has("memory") || !(Has("blkio") || Has("io"))) {
+    GTEST_SKIP() << "no memory or block io controller for the " << GetParam().name << " driver";
   }
-  auto group = Make("undone", {.memory_bytes = 64 * kMiB, .cpu_quota_us = 50000});
+  auto group = Make("undone", {.memory_bytes = 64 * kMiB, .pids_max = 9});
   ASSERT_NE(group, nullptr);
-  absl::Status refused =
-      group->Update({.memory_bytes = 96 * kMiB, .cpu_quota_us = 10000, .cpuset_cpus = "4000"}, {});
+  absl::Status refused = group->Update({.memory_bytes = 96 * kMiB,
+                                        .pids_max = 10,
+                                        .block_devices = {{.major = 999, .read_bytes = 1}}},
+                                       {});
   EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
-  EXPECT_EQ(FieldViolationsOf(refused).at(0).field, "limits.cpu.cpuset_cpus");
+  EXPECT_THAT(FieldViolationsOf(refused).at(0).field, HasSubstr("limits.block_io.devices"));
   EXPECT_EQ(group->ReadStats()->memory_limit_bytes, static_cast<uint64_t>(64 * kMiB));
+  EXPECT_EQ(group->ReadStats()->pids_limit, 9u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernel, UpdateTest,

@@ -212,6 +212,42 @@ TEST(Order, MemoryComesFirst) {
   EXPECT_EQ(changes[0].file, "memory.max") << "what fails most often";
 }
 
+TEST(Settings, LinesOfFilesThatHaveALineForEach) {
+  Limits limits{.rdma = {{"mlx5_0", 7, std::nullopt}},
+                .scalars = {{"sev", 3}},
+                .net_class_id = 0x10001,
+                .net_priorities = {{"eth0", 5}}};
+  std::map<std::string, std::string> written;
+  for (const Change& one : InitialChanges(*V1(limits))) written[one.file] = one.Line(one.to);
+  EXPECT_EQ(written,
+            (std::map<std::string, std::string>{{"rdma.max", "mlx5_0 hca_handle=7 hca_object=max"},
+                                                {"misc.max", "sev 3"},
+                                                {"net_cls.classid", "65537"},
+                                                {"net_prio.ifpriomap", "eth0 5"}}));
+  // From files as the kernel shows them to none of it.
+  std::map<std::string, std::string> files = {
+      {"rdma.max", "mlx4_0 hca_handle=max hca_object=max\nmlx5_0 hca_handle=7 hca_object=max\n"},
+      {"misc.max", "sev 3\nsev_es max\n"},
+      {"net_prio.ifpriomap", "lo 0\neth0 5\n"}};
+  std::vector<std::string> lines;
+  for (const Change& one :
+       ChangesBetween(*V1({}), [&](const Setting& setting) -> std::optional<std::string> {
+         auto it = files.find(setting.file);
+         if (it == files.end()) return std::nullopt;
+         return it->second;
+       })) {
+    lines.push_back(one.Line(one.to));
+  }
+  EXPECT_THAT(lines, ElementsAre("mlx5_0 hca_handle=max hca_object=max", "sev max", "eth0 0"));
+}
+
+TEST(Settings, WeightsOfBfq) {
+  EXPECT_EQ(BfqWeight(1), 1u);
+  EXPECT_EQ(BfqWeight(100), 100u);
+  EXPECT_EQ(BfqWeight(10000), 1000u);
+  EXPECT_EQ(BfqWeight(5050), 550u);
+}
+
 TEST(ApplyAll, SaysWhenItCannotUndo) {
   std::vector<Change> changes = {{"pids", "pids.max", "limits.pids", "", "1", "2"},
                                  {"cpu", "cpu.shares", "limits.cpu.shares", "", "1", "2"}};

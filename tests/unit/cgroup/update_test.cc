@@ -187,6 +187,16 @@ TEST(V2Update, ACpusetWithTasksIsNeverEmptiedAgain) {
   EXPECT_EQ(host.Read("noded/free/cpuset.cpus"), "") << "it was never limited";
 }
 
+TEST(V1Update, CpusetBeyondTheParentIsRefusedWithTheRange) {
+  DrawnHost host(kV1Host);
+  auto group = *(*host.Open())->Create("web", {.pids_max = 3});
+  absl::Status refused = group->Update({.cpuset_cpus = "2-4", .pids_max = 5}, {});
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_EQ(FieldViolationsOf(refused).at(0),
+            (FieldViolation{"limits.cpu.cpuset_cpus", "\"2-4\" must be within \"0-3\""}));
+  EXPECT_EQ(host.Read("pids/noded/web/pids.max"), "3");
+}
+
 TEST(V1Update, CpusetGoesBackToTheParents) {
   DrawnHost host(kV1Host);
   auto group = *(*host.Open())->Create("web", {.cpuset_cpus = "1"});

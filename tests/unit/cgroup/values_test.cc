@@ -49,5 +49,18 @@ TEST(CpuWeight, MapsBothEndsAndTheDefault) {
   }
 }
 
+TEST(ListIsWithin, RangesAndNeighbours) {
+  EXPECT_TRUE(ListIsWithin("1", "0-3"));
+  EXPECT_TRUE(ListIsWithin("0-3", "0-3\n"));
+  EXPECT_TRUE(ListIsWithin("1-2,0", "2,0-1"));
+  EXPECT_TRUE(ListIsWithin("5,1", "0-1,5"));
+  for (const char* beyond : {"4", "3-4", "0-4", "5,1", "", "a", "2-1", "1,"}) {
+    EXPECT_FALSE(ListIsWithin(beyond, "0-3")) << beyond;
+  }
+  EXPECT_FALSE(ListIsWithin("1-4", "0-2,4"));
+  EXPECT_FALSE(ListIsWithin("0", ""));
+  EXPECT_FALSE(ListIsWithin("2147483647", "0-2147483646"));
+}
+
 }  // namespace
 }  // namespace noded::cgroup
