@@ -80,7 +80,8 @@ class Group {
   // By whichever freezer: what a crash left so is thawed by Thaw().
   virtual absl::StatusOr<bool> frozen() const = 0;
   // SIGKILL to every task, also those forked meanwhile: cgroup.kill, else freeze, signal, thaw (on
-  // v1 a frozen task does not die before the thaw). Returns without waiting for their end.
+  // v1 a frozen task does not die before the thaw). Returns without waiting for their end. The
+  // group is of no use afterwards: Linux 6.18 kills also what is cloned into it later.
   virtual absl::Status Kill() = 0;
   // Removes the group and what a payload made below it. Retries EBUSY with backoff while tasks die,
   // for `bound` at most; DEADLINE_EXCEEDED names the tasks that are left, their state and where in

@@ -79,6 +79,7 @@ Limits ContainerLimits() {
 struct FloorHierarchy {
   UniqueFd parent;
   std::vector<std::pair<const char*, std::string>> writes;
+  bool unified = false;
   bool alone = false;  // v2 without v1: device program, and a group below for the payload
 };
 
@@ -112,6 +113,7 @@ std::vector<FloorHierarchy> FloorHierarchies() {
   if (!mounts.v2_path) return all;
   bool alone = mounts.v1.empty();
   FloorHierarchy& unified = add(*mounts.v2_path);
+  unified.unified = true;
   unified.alone = alone;
   if (!alone) return all;
   std::string enabled = *noded::ReadFileAt(unified.parent.get(), "cgroup.subtree_control"), line;
@@ -155,12 +157,13 @@ double FloorOnce(const std::vector<FloorHierarchy>& hierarchies, const char* nam
     }
   }
   std::vector<UniqueFd> attach;
-  std::string procs = std::string(name) + "/cgroup.procs", leaf = std::string(name) + "/payload";
+  std::string tasks = std::string(name) + "/tasks", leaf = std::string(name) + "/payload";
   for (const FloorHierarchy& one : hierarchies) {
     if (one.alone) AttachProgram(one.parent.get(), name);
     if (one.alone && mkdirat(one.parent.get(), leaf.c_str(), 0755) != 0) Die("mkdir payload");
-    attach.emplace_back(openat(one.parent.get(), one.alone ? leaf.c_str() : procs.c_str(),
-                               (one.alone ? O_RDONLY | O_DIRECTORY : O_WRONLY) | O_CLOEXEC));
+    const char* into = one.alone ? leaf.c_str() : one.unified ? name : tasks.c_str();
+    attach.emplace_back(openat(one.parent.get(), into,
+                               (one.unified ? O_RDONLY | O_DIRECTORY : O_WRONLY) | O_CLOEXEC));
     if (!attach.back()) Die("open to attach");
   }
   attach.clear();

@@ -42,33 +42,32 @@ absl::Status ToStatus(const absl::StatusOr<T>& status) {
   return status.status();
 }
 
-// A process that waits until it is in the group, then runs `body`; killed and reaped at the end.
+// A process that enters the group and then runs `body`; killed and reaped at the end. The
+// constructor returns when it is inside.
 class Payload {
  public:
   Payload(const Group& group, std::function<int()> body) {
     auto attach = group.OpenAttach();
     EXPECT_TRUE(attach.ok()) << attach.status();
     if (!attach.ok()) return;
-    auto gate = SocketPair();
     clone_args args{};
     args.exit_signal = SIGCHLD;
     if (attach->into) {
       args.flags = CLONE_INTO_CGROUP;
       args.cgroup = static_cast<uint64_t>(attach->into.get());
     }
+    auto gate = SocketPair();
     pid_ = Clone3(&args);
     if (pid_ == 0) {
-      char go;
-      gate.second.Reset();
-      _exit(read(gate.first.get(), &go, 1) == 1 ? body() : 255);
+      bool inside = true;
+      for (const UniqueFd& tasks : attach->tasks) inside &= write(tasks.get(), "0", 1) == 1;
+      if (!inside || write(gate.second.get(), "", 1) != 1) _exit(255);
+      _exit(body());
     }
     EXPECT_GT(pid_, 0) << strerror(errno);
-    std::string text = absl::StrCat(pid_);
-    for (const UniqueFd& procs : attach->procs) {
-      EXPECT_EQ(write(procs.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()))
-          << strerror(errno);
-    }
-    EXPECT_EQ(write(gate.second.get(), "", 1), 1);
+    gate.second.Reset();
+    char ready;
+    EXPECT_EQ(read(gate.first.get(), &ready, 1), 1) << "the child did not enter its group";
   }
   ~Payload() {
     if (pid_ <= 0) return;

@@ -48,7 +48,9 @@ file  sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages 0|
 file  cpuset/cpuset.cpus 0-3|
 file  cpuset/cpuset.mems 0|
 new   systemd     cgroup.procs
+new   systemd     tasks
 new   cpu,cpuacct cgroup.procs
+new   cpu,cpuacct tasks
 new   cpu,cpuacct cpu.shares 1024|
 new   cpu,cpuacct cpu.idle 0|
 new   cpu,cpuacct cpu.cfs_period_us 100000|
@@ -59,10 +61,12 @@ new   cpu,cpuacct cpuacct.usage 3000000|
 new   cpu,cpuacct cpuacct.usage_user 2000000|
 new   cpu,cpuacct cpuacct.usage_sys 1000000|
 new   cpuset      cgroup.procs
+new   cpuset      tasks
 new   cpuset      cgroup.clone_children
 new   cpuset      cpuset.cpus
 new   cpuset      cpuset.mems
 new   memory      cgroup.procs
+new   memory      tasks
 new   memory      memory.limit_in_bytes 9223372036854771712|
 new   memory      memory.memsw.limit_in_bytes 9223372036854771712|
 new   memory      memory.soft_limit_in_bytes 9223372036854771712|
@@ -72,10 +76,12 @@ new   memory      memory.max_usage_in_bytes 20000|
 new   memory      memory.oom_control oom_kill_disable 0|under_oom 0|oom_kill 2|
 new   memory      memory.stat rss 1|hierarchical_memory_limit 65536|total_cache 4000|total_rss 6000|total_swap 100|total_pgfault 50|total_pgmajfault 5|total_inactive_file 3000|
 new   devices     cgroup.procs
+new   devices     tasks
 new   devices     devices.allow
 new   devices     devices.deny
 new   devices     devices.list a *:* rwm|
 new   blkio       cgroup.procs
+new   blkio       tasks
 new   blkio       blkio.bfq.weight 100|
 new   blkio       blkio.throttle.read_bps_device
 new   blkio       blkio.throttle.write_bps_device
@@ -84,13 +90,16 @@ new   blkio       blkio.throttle.write_iops_device
 new   blkio       blkio.throttle.io_service_bytes_recursive 8:0 Read 512|8:0 Write 1024|Total 1536|
 new   blkio       blkio.throttle.io_serviced_recursive 8:0 Read 1|8:0 Write 2|Total 3|
 new   hugetlb     cgroup.procs
+new   hugetlb     tasks
 new   hugetlb     hugetlb.2MB.limit_in_bytes 9223372036854771712|
 new   hugetlb     hugetlb.2MB.usage_in_bytes 2097152|
 new   hugetlb     hugetlb.1GB.limit_in_bytes 9223372036854771712|
 new   hugetlb     hugetlb.1GB.usage_in_bytes 0|
 new   freezer     cgroup.procs
+new   freezer     tasks
 new   freezer     freezer.state THAWED
 new   pids        cgroup.procs
+new   pids        tasks
 new   pids        pids.current 3|
 new   pids        pids.max 64|
 )";

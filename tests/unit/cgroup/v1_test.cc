@@ -28,7 +28,7 @@ TEST_F(V1Test, GroupIsInEveryHierarchyTheNamedOneToo) {
   auto attach = (*driver_->Open("web"))->OpenAttach();
   ASSERT_TRUE(attach.ok());
   EXPECT_FALSE(attach->into.valid());
-  EXPECT_EQ(attach->procs.size(), 9u);
+  EXPECT_EQ(attach->tasks.size(), 9u);
 }
 
 TEST_F(V1Test, LimitsAsTheFilesTakeThem) {
@@ -146,7 +146,10 @@ TEST(Hybrid, GroupIsInTheV2MountTooAndKilledThere) {
   auto group = *driver->Create("web", {.memory_bytes = 1000});
   EXPECT_TRUE(host.Exists("unified/noded/web"));
   EXPECT_FALSE(host.Exists("unified/noded/web/payload")) << "without controllers no leaf is needed";
-  EXPECT_EQ(group->OpenAttach()->procs.size(), 10u);
+  auto attach = group->OpenAttach();
+  ASSERT_TRUE(attach.ok()) << attach.status();
+  EXPECT_TRUE(attach->into.valid()) << "the child is made there";
+  EXPECT_EQ(attach->tasks.size(), 9u);
   EXPECT_TRUE(group->Freeze().ok());
   EXPECT_EQ(host.Read("unified/noded/web/cgroup.freeze"), "1");
   EXPECT_EQ(host.Read("freezer/noded/web/freezer.state"), "THAWED") << "v1's freezer is left alone";

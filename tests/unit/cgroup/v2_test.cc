@@ -40,7 +40,7 @@ TEST(V2, LimitsAreAboveTheLeafThatHoldsThePayload) {
   auto attach = group->OpenAttach();
   ASSERT_TRUE(attach.ok());
   EXPECT_TRUE(attach->into.valid());
-  EXPECT_THAT(attach->procs, IsEmpty());
+  EXPECT_THAT(attach->tasks, IsEmpty());
 }
 
 TEST(V2, ControllersAreEnabledFromTheRootDown) {
