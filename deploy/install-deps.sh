@@ -7,7 +7,8 @@ usage() {
   cat <<'USAGE'
 usage: deploy/install-deps.sh [--test] [--dev] [--list]
   (no flag)  what the build and deploy/quickstart.sh need
-  --test     also what tests/run.sh needs for unit, integration and e2e tests
+  --test     also what tests/run.sh needs: for unit, integration and e2e tests, and qemu with a kernel for its virtual
+             machine; that kernel is unpacked to a cache directory (/var/cache/noded-vm), never installed
   --dev      also clang's tools, fuzzing, shellcheck, npm (for buf), and crun and runc to measure against
   --list     only print the packages that are missing
 USAGE
@@ -25,12 +26,19 @@ test_packages=(
   ccache iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl python3 python3-grpcio
   python3-protobuf tmux
 )
+# For tests/vm: qemu-system-common has virtiofsd, and systemd and dbus run in the machine, not here.
+[ "$(uname -m)" != x86_64 ] ||
+  test_packages+=(dbus e2fsprogs qemu-system-common qemu-system-x86 systemd)
 dev_packages=(clang clang-format clang-tidy crun libclang-rt-14-dev runc shellcheck)
 
 list_only=false
+vm_kernel=false
 for argument in "$@"; do
   case $argument in
-    --test) packages+=("${test_packages[@]}") ;;
+    --test)
+      packages+=("${test_packages[@]}")
+      vm_kernel=true
+      ;;
     --dev)
       packages+=("${dev_packages[@]}")
       # A Node.js from elsewhere brings its own npm, and Debian's would conflict with it.
@@ -48,12 +56,20 @@ for package in "${packages[@]}"; do
   grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
 done
 
-if [ "${#missing[@]}" -eq 0 ]; then
-  $list_only || echo "install-deps: all ${#packages[@]} packages are there"
+if $list_only; then
+  [ "${#missing[@]}" -eq 0 ] || printf '%s\n' "${missing[@]}"
   exit 0
 fi
-if $list_only; then
-  printf '%s\n' "${missing[@]}"
+
+# Without it the tests in the virtual machine are skipped aloud, so it is no failure of the installation.
+fetch_vm_kernel() {
+  $vm_kernel && [ "$(uname -m)" = x86_64 ] || return 0
+  "$(dirname "$0")/../tests/vm/kernel.sh" >/dev/null ||
+    echo "install-deps: no kernel for tests/vm: its tests will be skipped" >&2
+}
+if [ "${#missing[@]}" -eq 0 ]; then
+  echo "install-deps: all ${#packages[@]} packages are there"
+  fetch_vm_kernel
   exit 0
 fi
 
@@ -71,3 +87,4 @@ echo "install-deps: installing ${missing[*]}"
 "${as_root[@]}" apt-get update -q || echo "install-deps: apt-get update failed; going on with the lists there are" >&2
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -y -q --no-install-recommends "${missing[@]}"
+fetch_vm_kernel

@@ -86,9 +86,10 @@ same() { [ "$1" = "$2" ] || fail "${3:-value} is '$1', expected '$2'"; }
 matches() { [[ $1 =~ $2 ]] || fail "${3:-value} is '$1', expected a match of '$2'"; }
 at_most() { [ "$1" -le "$2" ] || fail "${3:-value} is $1, expected at most $2"; }
 
-# eventually SECONDS COMMAND…: runs it until it succeeds. Status 2 of the command gives up at once.
+# eventually SECONDS COMMAND…: runs it until it succeeds. Status 2 of the command gives up at once. A slow machine gets
+# NODED_TEST_TIME_FACTOR times as long.
 eventually() {
-  local end=$((SECONDS + $1)) status
+  local end=$((SECONDS + $1 * ${NODED_TEST_TIME_FACTOR:-1})) status
   shift
   while true; do
     status=0

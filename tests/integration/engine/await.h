@@ -12,13 +12,14 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "node/streams.h"
+#include "tests/patience.h"
 
 namespace noded::test {
 
-inline constexpr absl::Duration kPatience = absl::Seconds(60);
+inline absl::Duration AnswerPatience() { return Patience(absl::Seconds(60)); }
 
-// Starts something that calls back, and waits for it. DEADLINE_EXCEEDED after a minute, so that a
-// lost callback fails a test instead of hanging it.
+// Starts something that calls back, and waits for it. DEADLINE_EXCEEDED after a minute (on a host),
+// so that a lost callback fails a test instead of hanging it.
 template <typename T>
 absl::StatusOr<T> Await(const std::function<void(std::function<void(absl::StatusOr<T>)>)>& begin) {
   struct State {
@@ -30,7 +31,7 @@ absl::StatusOr<T> Await(const std::function<void(std::function<void(absl::Status
     state->result = std::move(result);
     state->answered.Notify();
   });
-  if (!state->answered.WaitForNotificationWithTimeout(kPatience)) {
+  if (!state->answered.WaitForNotificationWithTimeout(AnswerPatience())) {
     return absl::DeadlineExceededError("the test waited a minute for an answer");
   }
   return std::move(state->result);

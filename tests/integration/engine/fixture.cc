@@ -20,6 +20,7 @@
 #include "node/base/status.h"
 #include "node/process_table.h"
 #include "tests/integration/engine/await.h"
+#include "tests/patience.h"
 
 namespace noded::test {
 namespace {
@@ -108,7 +109,7 @@ EngineOptions EngineTest::Options() const {
   options.state_dir = state_dir_;
   options.cgroup_parent = cgroup_parent_;
   options.version = "test";
-  options.start_timeout = absl::Seconds(20);
+  options.start_timeout = Patience(absl::Seconds(20));
   options.report = [](const std::string& line) { std::cerr << "engine: " << line << "\n"; };
   return options;
 }
@@ -309,7 +310,7 @@ std::shared_ptr<Engine::AttachStream> EngineTest::BeginAttach(const std::string&
 }
 
 bool Eventually(const std::function<bool()>& condition, absl::Duration patience) {
-  absl::Time end = absl::Now() + patience;
+  absl::Time end = absl::Now() + Patience(patience);
   while (!condition()) {
     if (absl::Now() > end) return false;
     absl::SleepFor(absl::Milliseconds(10));

@@ -163,7 +163,7 @@ Client::Answer Client::Receive(uint64_t id) {
       answers_.erase(found);
       return answer;
     }
-    if (!ReceiveMessage(kPatience)) {
+    if (!ReceiveMessage(AnswerPatience())) {
       ADD_FAILURE() << "no answer to request " << id;
       return {};
     }
@@ -176,7 +176,7 @@ Client::Answer Client::Ask(pb::Request request, const std::vector<int>& fds) {
 
 pb::ExitRecord Client::WaitExited() {
   while (exits_.empty()) {
-    if (!ReceiveMessage(kPatience)) {
+    if (!ReceiveMessage(AnswerPatience())) {
       ADD_FAILURE() << "no word of init's end";
       return {};
     }
@@ -189,7 +189,7 @@ pb::ExecState Client::WaitExecExited(const std::string& exec_id) {
     for (const pb::ExecState& state : exec_exits_) {
       if (state.exec_id() == exec_id) return state;
     }
-    if (!ReceiveMessage(kPatience)) {
+    if (!ReceiveMessage(AnswerPatience())) {
       ADD_FAILURE() << "no word of the end of " << exec_id;
       return {};
     }
@@ -197,7 +197,7 @@ pb::ExecState Client::WaitExecExited(const std::string& exec_id) {
 }
 
 bool Client::WaitClosed() {
-  while (ReceiveMessage(kPatience)) {
+  while (ReceiveMessage(AnswerPatience())) {
   }
   return closed_;
 }
@@ -325,7 +325,7 @@ void Shim::Kill() {
 
 bool Shim::WaitLeft() {
   pollfd entry{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
-  if (poll(&entry, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) <= 0) {
+  if (poll(&entry, 1, static_cast<int>(AnswerPatience().count())) <= 0) {
     return false;
   }
   int status = -1;

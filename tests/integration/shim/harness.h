@@ -13,13 +13,16 @@
 #include "node/base/unique_fd.h"
 #include "node/shim/v1/plan.pb.h"
 #include "node/shim/v1/shim.pb.h"
+#include "tests/patience.h"
 
 namespace noded::shim {
 
 namespace pb = ::node::shim::v1;
 
 // Longer than anything here takes; a test that waits so long has failed.
-inline constexpr std::chrono::seconds kPatience{20};
+inline std::chrono::milliseconds AnswerPatience() {
+  return absl::ToChronoMilliseconds(test::Patience(absl::Seconds(20)));
+}
 
 std::string HostMounts();
 std::string ReadAll(const std::string& path);
@@ -81,7 +84,7 @@ class Attached {
     std::string payload;
   };
   // nullopt: none came in time.
-  std::optional<Frame> Read(std::chrono::milliseconds timeout = kPatience);
+  std::optional<Frame> Read(std::chrono::milliseconds timeout = AnswerPatience());
   // All output until the end frame.
   std::string ReadToEnd();
   void SendInput(const std::string& data);
