@@ -13,17 +13,18 @@ if [ "$MODE" = command ]; then
   mount -t cgroup2 c /sys/fs/cgroup
   ip link set lo up
 fi
-# Tests keep containers below /tmp, and an overlay cannot be mounted on the overlay that the root is. The checkout stays
-# visible when it is itself down there.
+# virtio-mmio devices are found last first, so names say nothing about the order of the command line.
+disk_labelled() { for device in /dev/vd?; do [ "$(blkid -o value -s LABEL "$device")" != "$1" ] || echo "$device"; done; }
+# The checkout stays visible when it is itself below /tmp.
 exec {checkout}<"$CHECKOUT"
 mountpoint -q /tmp && umount /tmp
-mount -t tmpfs -o mode=1777 t /tmp
+mount -t ext4 "$(disk_labelled scratch)" /tmp && chmod 1777 /tmp
 if [[ $CHECKOUT == /tmp/* ]]; then
   mkdir -p "$CHECKOUT" && mount --bind "/proc/self/fd/$checkout" "$CHECKOUT"
 fi
 exec {checkout}<&-
 if [ "$DISK" = 1 ]; then
-  mkdir -p /disk && mount -t ext4 /dev/vda /disk
+  mkdir -p /disk && mount -t ext4 "$(disk_labelled disk)" /disk
 fi
 
 cd "$CHECKOUT" && bash /noded-vm/command </dev/null >"${ports[0]}" 2>&1

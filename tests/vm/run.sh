@@ -14,7 +14,7 @@ checkout, and turns it off. The command sees the host's files as they are now, b
 afterwards and never reaches the host. Output and exit status are the command's.
   --systemd         systemd is PID 1; the command is a service of it, and the shutdown is orderly
   --limit SECONDS   for the whole run, boot included (default 300)
-  --disk FILE       an ext4 image that the machine mounts on /disk for writing; made (256 MiB) unless it exists
+  --disk FILE       an ext4 image, mounted on /disk for writing; made (256 MiB) unless it exists
   --append WORDS    more words for the kernel's command line, e.g. systemd.unified_cgroup_hierarchy=0
   --check           only say whether a machine can run here, and how
   -h, --help        this text
@@ -181,8 +181,14 @@ flags=(-device virtio-serial-device
   -chardev "file,id=output,path=$work/output" -device virtserialport,chardev=output
   -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status
   -chardev "socket,id=files,path=$work/virtiofs" -device vhost-user-fs-device,chardev=files,tag=root)
+# make_disk FILE SIZE LABEL
+make_disk() { truncate -s "$2" "$1" && mke2fs -q -t ext4 -L "$3" "$1"; }
+# For /tmp, where tests keep containers: no overlay goes on the overlay that the root is, and 6.1 cannot id-map a tmpfs.
+make_disk "$work/scratch" 2G scratch
+# shellcheck disable=SC2054
+flags+=(-drive "file=$work/scratch,format=raw,if=none,id=scratch,cache=unsafe" -device virtio-blk-device,drive=scratch)
 if [ -n "$disk" ]; then
-  [ -e "$disk" ] || { truncate -s 256M "$disk" && mke2fs -q -t ext4 "$disk"; }
+  [ -e "$disk" ] || make_disk "$disk" 256M disk
   # shellcheck disable=SC2054
   flags+=(-drive "file=$disk,format=raw,if=none,id=disk" -device virtio-blk-device,drive=disk)
 fi
