@@ -3,6 +3,8 @@
 #ifndef NODE_ENGINE_H_
 #define NODE_ENGINE_H_
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +24,9 @@ struct EngineOptions {
   std::string shim_path;                 // empty: node-shim beside this executable
   std::string cgroup_parent = "/noded";
   std::string cgroup_driver = "auto";  // auto, v1, v2
+  // Called with each supervisor once it was started and before it is used, on any thread: puts it
+  // where it shall live (SystemdScope::Enter). May be empty; may block.
+  std::function<absl::Status(pid_t supervisor)> place_supervisor;
   std::string version;
   absl::Duration start_timeout = absl::Seconds(60);  // for one launch or exec to reach exec
   // Told, a line at a time and on any thread, what happened that no caller is told: a supervisor

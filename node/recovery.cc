@@ -29,6 +29,7 @@
 #include "node/engine_impl.h"
 #include "node/exec_session.h"
 #include "node/record_changes.h"
+#include "node/systemd_scope.h"
 
 namespace noded {
 
@@ -311,6 +312,7 @@ void EngineImpl::RemoveOrphans() {
   if (!driver.ok()) return;
   absl::StatusOr<std::vector<std::string>> groups = (*driver)->List();
   for (const std::string& name : groups.ok() ? *groups : std::vector<std::string>()) {
+    if (name == kSupervisorsGroup) continue;
     Snapshot snapshot = registry_->Get(name);
     if (snapshot != nullptr && MayHaveProcess(snapshot->container())) continue;
     absl::StatusOr<std::unique_ptr<cgroup::Group>> group = (*driver)->Open(name);

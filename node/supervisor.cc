@@ -55,6 +55,8 @@ absl::StatusOr<EngineImpl::FreeSupervisor> EngineImpl::SpawnSupervisor() {
     absl::MutexLock lock(&children_mutex_);
     children_.erase(pid);
   });
+  // A refused one leaves with its connection.
+  if (options_.place_supervisor) RETURN_IF_ERROR(options_.place_supervisor(pid));
   return free;
 }
 

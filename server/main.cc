@@ -15,7 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "node/base/status.h"
 #include "node/engine.h"
+#include "node/systemd_scope.h"
 #include "server/api_server.h"
 #include "server/listener.h"
 #include "server/log.h"
@@ -101,6 +103,17 @@ int Fail(const absl::Status& status) {
   return kExitFailed;
 }
 
+// Decided once: containers stay where they were started.
+absl::Status UseSystemdScope(EngineOptions* options) {
+  absl::StatusOr<std::shared_ptr<SystemdScope>> scope = SystemdScope::Make({});
+  if (!scope.ok()) {
+    return Annotate(scope.status(), "containers need a scope under systemd, or --cgroup-parent");
+  }
+  options->cgroup_parent = (*scope)->path();
+  options->place_supervisor = [scope = *scope](pid_t pid) { return scope->Enter(pid); };
+  return absl::OkStatus();
+}
+
 int Serve(const Options& options, const std::string& notify_socket, const sigset_t& signals) {
   for (const Listener& listener : options.listen) {
     if (!listener.is_unix()) continue;
@@ -108,6 +121,11 @@ int Serve(const Options& options, const std::string& notify_socket, const sigset
   }
   EngineOptions engine_options = options.engine;
   engine_options.report = [](const std::string& line) { Log(LogLevel::kWarning, line); };
+  if (!options.cgroup_parent_given && StartedBySystemd()) {
+    if (const absl::Status moved = UseSystemdScope(&engine_options); !moved.ok()) {
+      return Fail(moved);
+    }
+  }
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(engine_options);
   if (!engine.ok()) return Fail(engine.status());
   absl::StatusOr<std::unique_ptr<ApiServer>> server =

@@ -72,8 +72,10 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
       ->capture_default_str()
       ->check(CLI::IsMember({"text", "json"}));
   app->add_option("--cgroup-parent", engine.cgroup_parent,
-                  "Group below which each container's is made")
+                  "Group below which each container's is made. Without it, a noded that systemd "
+                  "started uses a scope of its own, /noded.slice/noded-containers.scope")
       ->capture_default_str()
+      ->each([raw](const std::string&) { raw->options.cgroup_parent_given = true; })
       ->check(absolute);
   app->add_option("--cgroup-driver", engine.cgroup_driver, "Which cgroup hierarchy to use")
       ->capture_default_str()

@@ -18,6 +18,8 @@ struct Options {
   std::vector<Listener> listen;
   TlsFiles tls;
   bool insecure = false;
+  // engine.cgroup_parent was asked for, and is not only the default.
+  bool cgroup_parent_given = false;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   // Not empty: --help or --version was asked for, and this is the answer; nothing else is set.

@@ -12,6 +12,7 @@ if [ "$MODE" = command ]; then
   mkdir -p /dev/pts /dev/shm && mount -t devpts p /dev/pts && mount -t tmpfs s /dev/shm
   mount -t cgroup2 c /sys/fs/cgroup
   ip link set lo up
+  ln -sfn /proc/self/fd /dev/fd && ln -sf fd/0 /dev/stdin && ln -sf fd/1 /dev/stdout && ln -sf fd/2 /dev/stderr
 fi
 # virtio-mmio devices are found last first, so names say nothing about the order of the command line.
 disk_labelled() { for device in /dev/vd?; do [ "$(blkid -o value -s LABEL "$device")" != "$1" ] || echo "$device"; done; }

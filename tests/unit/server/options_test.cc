@@ -34,6 +34,7 @@ TEST(ParseOptions, HasDefaults) {
   EXPECT_EQ(options->engine.root, "/var/lib/noded");
   EXPECT_EQ(options->engine.state_dir, "/run/noded");
   EXPECT_EQ(options->engine.cgroup_parent, "/noded");
+  EXPECT_FALSE(options->cgroup_parent_given);
   EXPECT_EQ(options->engine.cgroup_driver, "auto");
   EXPECT_EQ(options->engine.shim_path, "");
   EXPECT_EQ(options->engine.start_timeout, absl::Seconds(60));
@@ -75,6 +76,7 @@ TEST(ParseOptions, TakesEachOption) {
   EXPECT_EQ(options->engine.root, "/srv/n");
   EXPECT_EQ(options->engine.state_dir, "/run/n");
   EXPECT_EQ(options->engine.cgroup_parent, "/x/y");
+  EXPECT_TRUE(options->cgroup_parent_given);
   EXPECT_EQ(options->engine.cgroup_driver, "v2");
   EXPECT_EQ(options->engine.shim_path, "/opt/node-shim");
   EXPECT_EQ(options->engine.start_timeout, absl::Seconds(90));

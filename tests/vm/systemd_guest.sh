@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Runs in the machine with systemd as PID 1 (tests/vm/systemd.sh): noded as its unit runs it. Leaves two containers to the
+# shutdown that follows. usage: systemd_guest.sh BIN_DIR
+set -uo pipefail
+bin=$1
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cgroup=/sys/fs/cgroup
+scope=/noded.slice/noded-containers.scope
+factor=${NODED_TEST_TIME_FACTOR:-1}
+passed=0 failed=0
+
+fail() { echo "    FAILED: $*"; return 1; }
+same() { [ "$1" = "$2" ] || fail "${3:-value} is '$1', expected '$2'"; }
+eventually() {
+  local end=$((SECONDS + 10 * factor))
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || { fail "never came true: $*"; return 1; }
+    sleep 0.1
+  done
+}
+unit() { systemctl show --value -p "$2" "$1"; }
+unit_is() { [ "$(unit "$1" ActiveState)" = "$2" ] || { [ "${3:-}" != loud ] || fail "$1 is $(unit "$1" ActiveState)"; }; }
+field() { nodectl inspect -o json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | (.container // .) | $2 // \"\""; }
+state_is() { [ "$(field "$1" .state)" = "CONTAINER_STATE_$2" ]; }
+group_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; }
+supervisors() { cat "$cgroup$scope/supervisors/cgroup.procs"; }
+shims() { for pid in $(supervisors); do [ "$(cat "/proc/$pid/comm")" != node-shim ] || echo "$pid"; done | sort; }
+run() { nodectl run -d --rootfs /tmp/rootfs "$@" >/dev/null; }
+limits() { cat "$cgroup$(field web .cgroup_path)"/{memory.max,cpu.max,pids.max} | tr '\n' ' '; }
+
+install_noded() {
+  "$repo/deploy/busybox-rootfs.sh" /tmp/rootfs
+  install "$bin"/{noded,nodectl,node-shim} /usr/local/bin/
+  install -D "$repo/deploy/noded-shutdown.sh" /usr/local/libexec/noded-shutdown
+  install -m 0644 "$repo"/deploy/noded{,-shutdown}.service /etc/systemd/system/
+  install -D -m 0644 "$repo/deploy/noded.toml" /etc/noded/noded.toml
+  # No overlay goes on the overlay that the root is.
+  mkdir -p /tmp/noded /var/lib/noded && mount --bind /tmp/noded /var/lib/noded
+  systemctl daemon-reload
+}
+
+test_the_unit_starts_and_has_its_scope_made() {
+  systemctl start noded || { journalctl -u noded -n 20 --no-pager; return 1; }
+  unit_is noded active loud && unit_is noded-shutdown active loud && unit_is noded-containers.scope active loud
+  same "$(unit noded-containers.scope Slice)" noded.slice slice
+  same "$(unit noded-containers.scope ControlGroup)" "$scope" "control group"
+  same "$(unit noded-containers.scope Delegate)" yes delegation
+  same "$(unit noded-containers.scope TasksMax)" infinity "bound of tasks"
+  same "$(nodectl info -o json | jq -r .cgroup.parent)" "$scope" "noded's parent"
+}
+test_noded_enables_nothing_in_its_own_unit() {
+  same "$(cat "$cgroup/system.slice/noded.service/cgroup.subtree_control")" "" "subtree_control of the unit"
+  same "$(find "$cgroup/system.slice/noded.service" -mindepth 1 -type d)" "" "groups below the unit"
+}
+test_a_container_has_its_limits_and_its_supervisor_a_place() {
+  run --name web -m 64m --cpus 0.5 --pids-limit 50 sh -c 'while :; do sleep 0.2; date +%s >>/beat; done' || return 1
+  local id
+  id=$(field web .id)
+  same "$(field web .cgroup_path)" "$scope/$id" "its group"
+  same "$(group_of "$(field web .pid)")" "$scope/$id/payload" "its process's group"
+  same "$(limits)" "67108864 50000 100000 50 " limits
+  same "$(shims | wc -l)" 1 "supervisors in their group"
+  same "$(cat "$cgroup/system.slice/noded.service/cgroup.procs")" "$(unit noded MainPID)" "processes of the unit"
+}
+web_goes_on() {
+  same "$(field web .pid)" "$1" pid && same "$(limits)" "67108864 50000 100000 50 " limits &&
+    same "$(shims)" "$2" supervisors && same "$(nodectl exec web echo here)" here "an exec"
+}
+test_restart_leaves_it_alone() {
+  local pid shims old
+  pid=$(field web .pid) shims=$(shims) old=$(unit noded MainPID)
+  systemctl restart noded || return 1
+  [ "$old" != "$(unit noded MainPID)" ] || fail "noded was not restarted"
+  web_goes_on "$pid" "$shims"
+}
+test_stop_leaves_it_alone() {
+  local pid shims beats root
+  pid=$(field web .pid) shims=$(shims)
+  root=/proc/$pid/root
+  systemctl stop noded || return 1
+  unit_is noded inactive loud && unit_is noded-containers.scope active loud && unit_is noded-shutdown active loud
+  same "$(shims)" "$shims" "supervisors meanwhile"
+  beats=$(wc -l <"$root/beat")
+  eventually beats_more_than "$beats" "$root" || return 1
+  systemctl start noded && web_goes_on "$pid" "$shims"
+}
+beats_more_than() { [ "$(wc -l <"$2/beat")" -gt "$1" ]; }
+test_daemon_reload_and_reexec_leave_it_alone() {
+  local pid shims
+  pid=$(field web .pid) shims=$(shims)
+  systemctl daemon-reload && web_goes_on "$pid" "$shims" || return 1
+  systemctl daemon-reexec && web_goes_on "$pid" "$shims" && unit_is noded-containers.scope active loud
+}
+test_out_of_memory_inside_is_the_containers_own() {
+  local pid shims
+  pid=$(field web .pid) shims=$(shims)
+  run --name hungry -m 16m sh -c 'tail /dev/zero' || return 1
+  eventually state_is hungry EXITED || return 1
+  same "$(field hungry .exit_reason)" EXIT_REASON_OUT_OF_MEMORY "the reason"
+  unit_is noded active loud && unit_is noded-containers.scope active loud && nodectl rm hungry >/dev/null
+  eventually same_quietly shims "$shims" && web_goes_on "$pid" "$shims"
+}
+same_quietly() { [ "$($1)" = "$2" ]; }
+test_the_scope_ends_when_empty_and_is_made_again() {
+  nodectl rm -f web >/dev/null || return 1
+  systemctl stop noded && eventually unit_is noded-containers.scope inactive || return 1
+  [ ! -e "$cgroup$scope" ] || fail "its group is still there"
+  systemctl start noded && unit_is noded-containers.scope active loud && run --name again sleep 1000 &&
+    same "$(shims | wc -l)" 1 supervisors && nodectl rm -f again >/dev/null
+}
+test_a_scope_that_was_stopped_is_made_again() {
+  run --name victim sleep 1000 || return 1
+  systemctl stop noded-containers.scope || return 1
+  eventually state_is victim EXITED || return 1
+  nodectl rm victim >/dev/null
+  run --name again -m 32m sleep 1000 && unit_is noded-containers.scope active loud || return 1
+  same "$(cat "$cgroup$(field again .cgroup_path)/memory.max")" 33554432 limit
+  nodectl rm -f again >/dev/null
+}
+test_containers_are_stopped_in_order_while_noded_is_not_there() {
+  run --name polite -v /tmp/polite:/out sh -c 'trap "sleep 1; echo bye >/out/bye; exit" TERM; while :; do sleep 0.1; done'
+  systemctl stop noded && systemctl stop noded-shutdown || return 1
+  same "$(cat /tmp/polite/bye)" bye "its last word"
+  systemctl start noded noded-shutdown && state_is polite EXITED && nodectl rm polite >/dev/null
+}
+test_containers_are_left_to_the_shutdown() {
+  run --name last -v /disk/last:/out --stop-signal USR1 \
+    sh -c 'trap "sleep 2; echo bye >/out/bye; sync; exit" USR1; touch /out/up; while :; do sleep 0.1; done' &&
+    run --name stubborn -v /disk/stubborn:/out sh -c 'trap "echo told >/out/told" TERM; touch /out/up; while :; do sleep 0.1; done' &&
+    eventually test -e /disk/last/up && eventually test -e /disk/stubborn/up
+}
+
+echo "systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p') is PID 1"
+install_noded || exit 1
+for name in $(grep -oE '^test_\w+' "$0"); do
+  # Every check of a test must hold, as with set -e, which bash forgets inside conditions.
+  if output=$("$name" 2>&1) && ! grep -q 'FAILED' <<<"$output"; then
+    passed=$((passed + 1)) && echo "  ok      ${name#test_}"
+  else
+    failed=$((failed + 1)) && printf '  FAILED  %s\n%s\n' "${name#test_}" "$output"
+    journalctl -u noded -n 8 --no-pager -o cat | cut -c1-300 | sed 's/^/    : /'
+  fi
+done
+echo "in the machine: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
