@@ -96,7 +96,7 @@ test_out_of_memory_inside_is_the_containers_own() {
   pid=$(field web .pid) shims=$(shims)
   run --name hungry -m 16m sh -c 'tail /dev/zero' || return 1
   eventually state_is hungry EXITED || return 1
-  same "$(field hungry .exit_reason)" EXIT_REASON_OUT_OF_MEMORY "the reason"
+  same "$(field hungry .exit_reason)" EXIT_REASON_OOM_KILLED "the reason"
   unit_is noded active loud && unit_is noded-containers.scope active loud && nodectl rm hungry >/dev/null
   eventually same_quietly shims "$shims" && web_goes_on "$pid" "$shims"
 }

@@ -238,6 +238,25 @@ TEST_F(ExecTest, EntersTheGroupsThatAreGiven) {
   EXPECT_EQ(rmdir(group.c_str()), 0);
 }
 
+TEST_F(ExecTest, EntersTheUnifiedGroupThatIsGiven) {
+  const std::string group = UnifiedRoot() + "/noded-shim-exec-" + std::to_string(getpid());
+  if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no unified hierarchy";
+  UniqueFd directory = *OpenAt(AT_FDCWD, group, O_RDONLY | O_DIRECTORY);
+  Start();
+  Pipe out;
+  UniqueFd memfd = *SealedMemfd(
+      "plan", shim_.ExecPlan("e1", {"grep", "^0::", "/proc/self/cgroup"}).SerializeAsString());
+  pb::Request request;
+  request.mutable_exec()->set_stdout(1);
+  request.mutable_exec()->set_cgroup_directory(2);
+  Client::Answer answer = client_.Ask(request, {memfd.get(), out.writer.get(), directory.get()});
+  out.writer.Reset();
+  EXPECT_TRUE(answer.reply.has_execed()) << answer.Text();
+  EXPECT_NE(out.ReadToEnd().find("/noded-shim-exec-"), std::string::npos);
+  client_.WaitExecExited("e1");
+  EXPECT_EQ(rmdir(group.c_str()), 0);
+}
+
 TEST_F(ExecTest, TerminalOfTheContainersOwn) {
   Start();
   pb::ExecPlan plan =

@@ -83,6 +83,11 @@ std::string ReadAll(const std::string& path) {
   return ReadFileAt(AT_FDCWD, path, 256 << 20).value_or("(cannot read " + path + ")");
 }
 
+std::string UnifiedRoot() {
+  const bool alone = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+  return alone ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+}
+
 std::string HostMounts() { return ReadAll("/proc/self/mountinfo"); }
 
 void WriteFile(const std::string& path, const std::string& content) {

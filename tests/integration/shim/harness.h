@@ -25,6 +25,8 @@ inline std::chrono::milliseconds AnswerPatience() {
 }
 
 std::string HostMounts();
+// Where cgroup2 is mounted: beside v1, or alone.
+std::string UnifiedRoot();
 std::string ReadAll(const std::string& path);
 void WriteFile(const std::string& path, const std::string& content);
 

@@ -296,8 +296,8 @@ TEST(LaunchTest, ClosedRlimit) {
 }
 
 TEST(LaunchTest, GroupOfTheUnifiedHierarchyAndItsNamespace) {
-  const std::string group = "/sys/fs/cgroup/unified/noded-shim-test-" + std::to_string(getpid());
-  if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no unified hierarchy beside v1";
+  const std::string group = UnifiedRoot() + "/noded-shim-test-" + std::to_string(getpid());
+  if (mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no unified hierarchy";
   {
     Shim shim;
     Client client = shim.Connect();
