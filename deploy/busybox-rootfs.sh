@@ -15,10 +15,12 @@ fi
 mkdir -p "$root"/{bin,dev,etc,home/app,proc,root,run,sys,tmp,usr/bin,var/log}
 chmod 0755 "$root"
 chmod 1777 "$root/tmp"
-cp "$busybox" "$root/bin/busybox"
-"$busybox" --list | while read -r command; do
-  [ "$command" = busybox ] || ln -sf busybox "$root/bin/$command"
-done
+# One call for all links: they name the path that busybox has here, which must then be there too.
+"$busybox" --install -s "$root/bin" 2>/dev/null || true
+self=$(readlink -f "$busybox")
+mkdir -p "$root$(dirname "$self")"
+cp --remove-destination "$busybox" "$root/bin/busybox"
+[ "$self" = /bin/busybox ] || ln -sf /bin/busybox "$root$self"
 cat >"$root/etc/passwd" <<'PASSWD'
 root:x:0:0:root:/root:/bin/sh
 app:x:1000:1000:app:/home/app:/bin/sh

@@ -115,12 +115,14 @@ cgroups() { find /sys/fs/cgroup -depth -type d -path "*$CGROUP/*" 2>/dev/null; }
 # Processes that were started with this script's directories, or live in its cgroups.
 processes() {
   local pid
-  for pid in /proc/[0-9]*; do
-    pid=${pid#/proc/}
-    [ "$pid" != "${1:-}" ] || continue
-    if grep -qsE -- "${CGROUP}(/|\$)" "/proc/$pid/cgroup" || grep -qsa -- "$STATE" "/proc/$pid/cmdline"; then
-      echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
-    fi
+  # Two greps for all of them: two for each were seconds on a slow machine.
+  {
+    grep -lsE -- "${CGROUP}(/|\$)" /proc/[0-9]*/cgroup || true
+    grep -lsa -- "$STATE" /proc/[0-9]*/cmdline || true
+  } | sed 's|^/proc/\([0-9]*\)/.*|\1|' | sort -un | while read -r pid; do
+    # A grep names what it looks for itself.
+    [ "$pid" != "${1:-}" ] && [ -d "/proc/$pid" ] || continue
+    echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
   done
 }
 # Namespaces held by the daemon itself: none of its containers' may outlive them in it.
