@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -17,9 +18,20 @@ namespace {
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
+// Those in which a service manager makes groups for its units, and takes them away again: in others
+// an empty one would stay behind. Not cpuset, where a new group holds no processors and refuses
+// processes until somebody decides on some.
+constexpr std::array<std::string_view, 7> kManaged = {
+    "blkio", "cpu", "cpuacct", "devices", "memory", "name=systemd", "pids"};
+
 bool Has(const V1Mount& mount, std::string_view controller) {
   return std::find(mount.controllers.begin(), mount.controllers.end(), controller) !=
          mount.controllers.end();
+}
+
+bool IsManaged(const V1Mount& mount) {
+  return std::any_of(kManaged.begin(), kManaged.end(),
+                     [&](std::string_view name) { return Has(mount, name); });
 }
 
 std::optional<std::string> TrackingPath(const Mounts& mounts) {
@@ -46,8 +58,7 @@ absl::Status EnterPlainGroup(const Mounts& mounts, const std::string& parent,
   ASSIGN_OR_RETURN(UniqueFd tracked, OpenAt(AT_FDCWD, *tracking + parent, kDirectoryFlags));
   RETURN_IF_ERROR(EnterBelow(tracked.get(), name, process, fs));
   for (const V1Mount& mount : mounts.v1) {
-    // A new cpuset holds no processors, and refuses processes until somebody decides on some.
-    if (mount.path == *tracking || Has(mount, "cpuset")) continue;
+    if (mount.path == *tracking || !IsManaged(mount)) continue;
     ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, mount.path, O_RDONLY | O_DIRECTORY));
     for (const std::string& component : parents) {
       ASSIGN_OR_RETURN(dir, MakeOrOpenGroup(fs, dir.get(), component));

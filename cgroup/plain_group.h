@@ -13,9 +13,10 @@
 
 namespace noded::cgroup {
 
-// Puts the process into <parent>/<name> of every hierarchy but cpuset. The group is made when
-// missing. The parent must be there, NOT_FOUND otherwise, in the hierarchy by which a service
-// manager knows what is whose: cgroup2 when it is mounted, else "name=systemd".
+// Puts the process into <parent>/<name> of every hierarchy that a service manager uses for its
+// units. The group is made when missing. The parent must be there, NOT_FOUND otherwise, in the
+// hierarchy by which a service manager knows what is whose: cgroup2 when it is mounted, else
+// "name=systemd".
 absl::Status EnterPlainGroup(const Mounts& mounts, const std::string& parent,
                              const std::string& name, pid_t process, CgroupFs& fs);
 

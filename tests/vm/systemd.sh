@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 "$here/run.sh" --systemd --limit "${LIMIT:-400}" --disk "$work/disk" "tests/vm/systemd_guest.sh '$bin'" | tee "$work/output" || status=$?
-[ "$status" -ne 77 ] || { echo "systemd: SKIPPED: a machine cannot run here"; echo "systemd: 0 passed, 0 failed, 1 skipped"; exit 0; }
+[ "$status" -ne 77 ] || exit 77 # run.sh has said why
 passed=$(sed -n 's/^in the machine: \([0-9]*\) passed.*/\1/p' "$work/output")
 failed=$(sed -n 's/^in the machine: .* \([0-9]*\) failed$/\1/p' "$work/output")
 [ -n "$passed" ] || { echo "systemd: the machine told nothing (status $status)"; passed=0 failed=1; }

@@ -52,17 +52,20 @@ TEST_F(PlainGroupTest, OnV2) {
   EXPECT_EQ(Read("v2/a.slice/b.scope/beside/cgroup.procs"), "42");
 }
 
-TEST_F(PlainGroupTest, OnAHybridHostItIsInEveryHierarchyButCpuset) {
+TEST_F(PlainGroupTest, OnAHybridHostItIsInTheHierarchiesOfUnits) {
   Mounts mounts{.v1 = {{Make("memory"), {"memory"}},
+                       {Make("cpu"), {"cpu", "cpuacct"}},
                        {Make("cpuset"), {"cpuset"}},
+                       {Make("freezer"), {"freezer"}},
                        {Make("systemd"), {"name=systemd"}}},
                 .v2_path = Make("unified")};
   Make("unified/a");
   ASSERT_TRUE(EnterPlainGroup(mounts, "/a", "beside", 42, fs_).ok());
-  for (const char* hierarchy : {"memory", "systemd", "unified"}) {
+  for (const char* hierarchy : {"memory", "cpu", "systemd", "unified"}) {
     EXPECT_EQ(Read(std::string(hierarchy) + "/a/beside/cgroup.procs"), "42") << hierarchy;
   }
   EXPECT_FALSE(fs::exists(dir_ + "/cpuset/a"));
+  EXPECT_FALSE(fs::exists(dir_ + "/freezer/a"));
 }
 
 TEST_F(PlainGroupTest, AParentThatIsNotThereIsNotMade) {
