@@ -23,10 +23,8 @@ unit_is() { [ "$(unit "$1" ActiveState)" = "$2" ] || { [ "${3:-}" != loud ] || f
 field() { nodectl inspect -o json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | (.container // .) | $2 // \"\""; }
 state_is() { [ "$(field "$1" .state)" = "CONTAINER_STATE_$2" ]; }
 group_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; }
-supervisors() { cat "$cgroup$scope/supervisors/cgroup.procs"; }
-shims() { for pid in $(supervisors); do [ "$(cat "/proc/$pid/comm")" != node-shim ] || echo "$pid"; done | sort; }
+parent_of() { sed -n 's/^PPid:\t//p' "/proc/$1/status"; }
 run() { nodectl run -d --rootfs /tmp/rootfs "$@" >/dev/null; }
-limits() { cat "$cgroup$(field web .cgroup_path)"/{memory.max,cpu.max,pids.max} | tr '\n' ' '; }
 
 install_noded() {
   "$repo/deploy/busybox-rootfs.sh" /tmp/rootfs
@@ -54,59 +52,65 @@ test_noded_enables_nothing_in_its_own_unit() {
 }
 test_a_container_has_its_limits_and_its_supervisor_a_place() {
   run --name web -m 64m --cpus 0.5 --pids-limit 50 sh -c 'while :; do sleep 0.2; date +%s >>/beat; done' || return 1
-  local id
-  id=$(field web .id)
+  local id pid
+  read -r id pid <<<"$(field web '"\(.id) \(.pid)"')"
   same "$(field web .cgroup_path)" "$scope/$id" "its group"
-  same "$(group_of "$(field web .pid)")" "$scope/$id/payload" "its process's group"
-  same "$(limits)" "67108864 50000 100000 50 " limits
-  same "$(shims | wc -l)" 1 "supervisors in their group"
+  same "$(group_of "$pid")" "$scope/$id/payload" "its process's group"
+  same "$(group_of "$(parent_of "$pid")")" "$scope/supervisors" "its supervisor's group"
   same "$(cat "$cgroup/system.slice/noded.service/cgroup.procs")" "$(unit noded MainPID)" "processes of the unit"
+  # For what follows, which runs in shells of its own.
+  printf '%s\n' "web_id=$id web_pid=$pid web_supervisor=$(parent_of "$pid")" >/tmp/web
+  web_goes_on
 }
+# The same processes in the same groups under the same limits, and noded knows it.
+web_id='' web_pid='' web_supervisor='' # set by /tmp/web
 web_goes_on() {
-  same "$(field web .pid)" "$1" pid && same "$(limits)" "67108864 50000 100000 50 " limits &&
-    same "$(shims)" "$2" supervisors && same "$(nodectl exec web echo here)" here "an exec"
+  # shellcheck disable=SC1091
+  . /tmp/web
+  same "$(cat "$cgroup$scope/$web_id"/{memory.max,cpu.max,pids.max} | tr '\n' ' ')" "67108864 50000 100000 50 " limits &&
+    same "$(group_of "$web_pid")" "$scope/$web_id/payload" "its process's group" &&
+    same "$(parent_of "$web_pid")" "$web_supervisor" "its supervisor" &&
+    same "$(group_of "$web_supervisor")" "$scope/supervisors" "its supervisor's group" || return 1
+  [ "${1:-}" = without-noded ] || same "$(nodectl exec web echo here)" here "an exec"
 }
 test_restart_leaves_it_alone() {
-  local pid shims old
-  pid=$(field web .pid) shims=$(shims) old=$(unit noded MainPID)
+  local old
+  old=$(unit noded MainPID)
   systemctl restart noded || return 1
   [ "$old" != "$(unit noded MainPID)" ] || fail "noded was not restarted"
-  web_goes_on "$pid" "$shims"
+  web_goes_on
 }
 test_stop_leaves_it_alone() {
-  local pid shims beats root
-  pid=$(field web .pid) shims=$(shims)
-  root=/proc/$pid/root
+  local beats root
+  # shellcheck disable=SC1091
+  . /tmp/web
+  root=/proc/$web_pid/root
   systemctl stop noded || return 1
   unit_is noded inactive loud && unit_is noded-containers.scope active loud && unit_is noded-shutdown active loud
-  same "$(shims)" "$shims" "supervisors meanwhile"
+  web_goes_on without-noded
   beats=$(wc -l <"$root/beat")
   eventually beats_more_than "$beats" "$root" || return 1
-  systemctl start noded && web_goes_on "$pid" "$shims"
+  systemctl start noded && web_goes_on
 }
 beats_more_than() { [ "$(wc -l <"$2/beat")" -gt "$1" ]; }
 test_daemon_reload_and_reexec_leave_it_alone() {
-  local pid shims
-  pid=$(field web .pid) shims=$(shims)
-  systemctl daemon-reload && web_goes_on "$pid" "$shims" || return 1
-  systemctl daemon-reexec && web_goes_on "$pid" "$shims" && unit_is noded-containers.scope active loud
+  systemctl daemon-reload && web_goes_on without-noded && systemctl daemon-reexec && web_goes_on &&
+    unit_is noded-containers.scope active loud
 }
 test_out_of_memory_inside_is_the_containers_own() {
-  local pid shims
-  pid=$(field web .pid) shims=$(shims)
   run --name hungry -m 16m sh -c 'tail /dev/zero' || return 1
   eventually state_is hungry EXITED || return 1
   same "$(field hungry .exit_reason)" EXIT_REASON_OOM_KILLED "the reason"
   unit_is noded active loud && unit_is noded-containers.scope active loud && nodectl rm hungry >/dev/null
-  eventually same_quietly shims "$shims" && web_goes_on "$pid" "$shims"
+  web_goes_on
 }
-same_quietly() { [ "$($1)" = "$2" ]; }
 test_the_scope_ends_when_empty_and_is_made_again() {
   nodectl rm -f web >/dev/null || return 1
   systemctl stop noded && eventually unit_is noded-containers.scope inactive || return 1
   [ ! -e "$cgroup$scope" ] || fail "its group is still there"
   systemctl start noded && unit_is noded-containers.scope active loud && run --name again sleep 1000 &&
-    same "$(shims | wc -l)" 1 supervisors && nodectl rm -f again >/dev/null
+    same "$(group_of "$(parent_of "$(field again .pid)")")" "$scope/supervisors" "its supervisor's group" &&
+    nodectl rm -f again >/dev/null
 }
 test_a_scope_that_was_stopped_is_made_again() {
   run --name victim sleep 1000 || return 1
