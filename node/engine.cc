@@ -112,7 +112,10 @@ EngineImpl::~EngineImpl() {
     absl::MutexLock lock(&runtime->mutex);
     shim = std::move(runtime->shim);
   }
-  loop_.reset();
+  // Not by reset(), which empties the pointer first: callbacks use it until the loop's thread has
+  // ended.
+  delete loop_.get();
+  (void)loop_.release();
 }
 
 absl::Status EngineImpl::Submit(std::function<void()> work) {
