@@ -177,6 +177,9 @@ absl::StatusOr<SystemdScope::Holder> SystemdScope::StartHolder(std::vector<std::
   ASSIGN_OR_RETURN(Pipe in, MakePipe());
   ASSIGN_OR_RETURN(Pipe out, MakePipe());
   ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  // While the other end is ours too: a command that has failed by then would be EPIPE and a signal
+  // instead of its own words.
+  RETURN_IF_ERROR(WriteAll(in.writer.get(), "\n"));
   Holder holder;
   ASSIGN_OR_RETURN(holder.pid,
                    SpawnWithPipes(command, in.reader.get(), out.writer.get(), err.writer.get()));
@@ -188,7 +191,6 @@ absl::StatusOr<SystemdScope::Holder> SystemdScope::StartHolder(std::vector<std::
   in.reader.Reset();
   out.writer.Reset();
   err.writer.Reset();
-  RETURN_IF_ERROR(WriteAll(in.writer.get(), "\n"));
   if (!AwaitReadable(out.reader.get(), bound)) {
     return absl::DeadlineExceededError(absl::StrCat("\"", command[0], "\" does not get ready"));
   }
