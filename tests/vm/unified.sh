@@ -7,4 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=$(cd "${1:?the directory of noded and the test programs}" && pwd)
 [[ $bin == "$(cd "$here/../.." && pwd)"/* ]] || { echo "unified: $bin is not below the checkout" >&2; exit 2; }
 
-exec "$here/run.sh" --limit "${LIMIT:-400}" "tests/vm/unified_guest.sh '$bin'"
+# A disk of its own, for tests of block io and swap.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$here/run.sh" --limit "${LIMIT:-400}" --disk "$work/disk.img" "tests/vm/unified_guest.sh '$bin'"

@@ -40,7 +40,7 @@ TEST_F(UnifiedTest, LimitsAreAboveThePayload) {
   EXPECT_EQ(Read(container->cgroup_path() + "/payload", "cgroup.procs"),
             absl::StrCat(container->pid(), "\n"));
   // Its namespace's root is the leaf, so that its limits are out of its reach.
-  EXPECT_EQ(Exec(container->id(), "cat /proc/self/cgroup").out, "0::/\n");
+  EXPECT_EQ(Exec(container->id(), "grep ^0:: /proc/self/cgroup").out, "0::/\n");
 }
 
 // As systemd inside does: its group has controllers enabled and takes no processes any more.
@@ -53,7 +53,7 @@ TEST_F(UnifiedTest, AnExecGoesWhereInitIsWhenThePayloadManagesItsGroup) {
   ASSERT_TRUE(container.ok()) << container.status();
   ASSERT_TRUE(Eventually([&] { return absl::StrContains(Log(container->id()), "managed"); }))
       << Log(container->id());
-  ExecResult exec = Exec(container->id(), "cat /proc/self/cgroup");
+  ExecResult exec = Exec(container->id(), "grep ^0:: /proc/self/cgroup");
   EXPECT_TRUE(exec.status.ok()) << exec.status;
   EXPECT_EQ(exec.out, "0::/init\n");
   // What it made goes with it.
