@@ -78,6 +78,8 @@ class LastingDriver : public Driver {
     return Current()->Unenforceable(limits);
   }
 
+  absl::Status Check(const Limits& limits) const override { return Current()->Check(limits); }
+
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
     return Retrying([&](Driver& driver) { return driver.Create(name, limits); });

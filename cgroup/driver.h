@@ -128,6 +128,9 @@ class Driver {
   // Which of these limits this host does not keep. Whoever creates or updates asks first, and
   // either refuses (UnkeptStatus) or, on best effort, strips and records them.
   virtual std::vector<Unkept> Unenforceable(const Limits& limits) const = 0;
+  // Everything of Create that can be refused before anything is made: limits that contradict each
+  // other, processors that the parent has not, a controller that is missing.
+  virtual absl::Status Check(const Limits& limits) const = 0;
   // Makes <parent>/<name> in every controller and applies the limits; all or nothing. A limit whose
   // controller is missing is FAILED_PRECONDITION with the field's name ("limits.memory.max_bytes").
   virtual absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,

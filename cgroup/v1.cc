@@ -50,6 +50,12 @@ class V1Driver : public Driver {
     return FindUnkept(MakeProbe(), limits);
   }
 
+  absl::Status Check(const Limits& limits) const override {
+    ASSIGN_OR_RETURN(auto settings, SettingsV1(limits, host_->page_sizes));
+    RETURN_IF_ERROR(CheckControllersV1(*host_, settings));
+    return PlanDevices(*host_, limits).status();
+  }
+
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
     RETURN_IF_ERROR(CheckGroupName(name));

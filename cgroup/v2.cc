@@ -78,6 +78,11 @@ class V2Driver : public Driver {
     return FindUnkept(MakeProbe(), limits);
   }
 
+  absl::Status Check(const Limits& limits) const override {
+    ASSIGN_OR_RETURN(auto settings, SettingsV2(limits, host_->page_sizes, HasBfq(limits)));
+    return CheckControllersV2(*host_, settings, limits);
+  }
+
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
     RETURN_IF_ERROR(CheckGroupName(name));

@@ -13,6 +13,7 @@
 #include "node/base/status.h"
 #include "node/engine_impl.h"
 #include "node/host.h"
+#include "node/kept_limits.h"
 #include "node/launch_inputs.h"
 #include "node/random_id.h"
 #include "node/root_files.h"
@@ -26,8 +27,9 @@ using node::v1::ContainerSpec;
 struct EngineImpl::Creation {
   ContainerSpec spec;
   std::string request_id;
-  bool run = false;    // start it too
-  std::string digest;  // of what is asked for
+  bool run = false;      // start it too
+  std::string digest;    // of what is asked for
+  KeptLimits kept = {};  // known once it is in the queue
 };
 
 namespace {
@@ -95,6 +97,9 @@ absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& spec
   *result.container.mutable_spec() = spec;
   ASSIGN_OR_RETURN(LaunchInputs inputs, ResolveLaunchInputs(engine, spec, id));
   ASSIGN_OR_RETURN(node::shim::v1::LaunchPlan plan, launch::CompileLaunchPlan(spec, inputs.inputs));
+  ASSIGN_OR_RETURN(cgroup::Driver * driver, engine->DriverFor(engine->CgroupParentOf(spec)));
+  ASSIGN_OR_RETURN(KeptLimits kept, KeepLimitsOf(*driver, spec));
+  Tell(kept, result.container);
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
@@ -179,6 +184,17 @@ void EngineImpl::CheckPaths(const ContainerSpec& spec, std::function<void(absl::
       std::move(done));
 }
 
+void EngineImpl::CheckLimitPaths(const ContainerSpec& spec,
+                                 std::function<void(absl::Status)> done) {
+  ContainerSpec limited;
+  *limited.mutable_limits() = spec.limits();
+  *limited.mutable_devices() = spec.devices();
+  paths_->Run(
+      HostPaths(limited),
+      [limited](const PathChecks::AtPath& at) { return CheckLimitPathsOf(limited, at); },
+      std::move(done));
+}
+
 void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container& first,
                              ContainerDone done) {
   Fits fits = creation->run ? IsStarted : IsCreated;
@@ -196,7 +212,12 @@ void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container
 
 void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
                                ContainerDone done) {
-  absl::Status reserved = Reserve(*creation, runtime->id);
+  absl::Status reserved = [&]() -> absl::Status {
+    // Before anything is made.
+    ASSIGN_OR_RETURN(cgroup::Driver * driver, DriverFor(CgroupParentOf(creation->spec)));
+    ASSIGN_OR_RETURN(creation->kept, KeepLimitsOf(*driver, creation->spec));
+    return Reserve(*creation, runtime->id);
+  }();
   if (!reserved.ok()) {
     DropRuntime(runtime->id);
     // Another call with this request_id was a moment faster: follow that.
@@ -232,6 +253,7 @@ absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id
                                    : node::v1::CONTAINER_STATE_CREATING);
   *container.mutable_create_time() = TimeUtil::GetCurrentTime();
   container.set_cgroup_path(absl::StrCat(CgroupParentOf(creation.spec), "/", id));
+  Tell(creation.kept, container);
   container.set_log_directory(RootFiles(store_->ContainerDirectory(id)).log);
   return registry_->Insert(std::move(record)).status();
 }

@@ -164,6 +164,11 @@ std::string EngineImpl::CgroupParentOf(const node::v1::ContainerSpec& spec) cons
   return spec.cgroup_parent().empty() ? options_.cgroup_parent : spec.cgroup_parent();
 }
 
+std::string EngineImpl::GroupParentOf(const node::v1::Container& container) const {
+  const std::string& path = container.cgroup_path();
+  return path.empty() ? CgroupParentOf(container.spec()) : path.substr(0, path.rfind('/'));
+}
+
 absl::StatusOr<cgroup::Driver*> EngineImpl::DriverFor(const std::string& parent) {
   absl::MutexLock lock(&drivers_mutex_);
   auto found = drivers_.find(parent);

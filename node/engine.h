@@ -56,6 +56,9 @@ class Engine {
   virtual void Start(node::v1::StartRequest request, Done<node::v1::StartResponse> done) = 0;
   virtual void Stop(node::v1::StopRequest request, Done<node::v1::StopResponse> done) = 0;
   virtual void Kill(node::v1::KillRequest request, Done<node::v1::KillResponse> done) = 0;
+  virtual void Pause(node::v1::PauseRequest request, Done<node::v1::PauseResponse> done) = 0;
+  virtual void Resume(node::v1::ResumeRequest request, Done<node::v1::ResumeResponse> done) = 0;
+  virtual void Update(node::v1::UpdateRequest request, Done<node::v1::UpdateResponse> done) = 0;
   virtual void Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveResponse> done) = 0;
   // The returned function gives up waiting: `done` is then called with CANCELLED unless it was
   // called already.

@@ -1,6 +1,6 @@
 // The engine behind node/engine.h: what its use cases share. Each use case is one source file of
-// this room (create.cc, start.cc, supervisor.cc, exit.cc, stop.cc, remove.cc, exec.cc, attach.cc,
-// stats.cc, top.cc, info.cc, recovery.cc).
+// this room (create.cc, start.cc, supervisor.cc, exit.cc, stop.cc, pause.cc, update.cc, remove.cc,
+// exec.cc, attach.cc, stats.cc, top.cc, info.cc, recovery.cc).
 //
 // Threads: calls come on any thread and are put on the pool; supervisors, timers and pipes are
 // heard on the loop, whose callbacks hand on what blocks. What changes one container runs on its
@@ -50,6 +50,9 @@ class EngineImpl final : public Engine {
   void Start(node::v1::StartRequest request, Done<node::v1::StartResponse> done) override;
   void Stop(node::v1::StopRequest request, Done<node::v1::StopResponse> done) override;
   void Kill(node::v1::KillRequest request, Done<node::v1::KillResponse> done) override;
+  void Pause(node::v1::PauseRequest request, Done<node::v1::PauseResponse> done) override;
+  void Resume(node::v1::ResumeRequest request, Done<node::v1::ResumeResponse> done) override;
+  void Update(node::v1::UpdateRequest request, Done<node::v1::UpdateResponse> done) override;
   void Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveResponse> done) override;
   std::function<void()> Wait(node::v1::WaitRequest request,
                              Done<node::v1::WaitResponse> done) override;
@@ -92,6 +95,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<cgroup::Driver*> DriverFor(const std::string& parent);
   // Below which the spec's group is made.
   std::string CgroupParentOf(const node::v1::ContainerSpec& spec) const;
+  // Below which the container's group was made, though the daemon's parent may be another since.
+  std::string GroupParentOf(const node::v1::Container& container) const;
 
   // Calls back once, on any thread: with the first snapshot for which `fits`, NOT_FOUND when the
   // container is gone, or DEADLINE_EXCEEDED. `fits` must be quick. The returned function gives up:
@@ -108,6 +113,8 @@ class EngineImpl final : public Engine {
   void Create(std::shared_ptr<Creation> creation, ContainerDone done);
   // Calls back on any thread.
   void CheckPaths(const node::v1::ContainerSpec& spec, std::function<void(absl::Status)> done);
+  // As CheckPaths, of the paths that limits and devices name.
+  void CheckLimitPaths(const node::v1::ContainerSpec& spec, std::function<void(absl::Status)> done);
 
   // ---- start.cc ----
   // In the container's queue, which must be held until `done` was called. The record is STARTING
@@ -164,6 +171,13 @@ class EngineImpl final : public Engine {
   void KillAndAwait(std::shared_ptr<Runtime> runtime,
                     std::function<void(absl::StatusOr<Snapshot>)> done);
 
+  // ---- pause.cc ----
+  // In the container's queue. WRONG_STATE unless it is RUNNING, or PAUSED.
+  absl::Status PauseInQueue(const std::shared_ptr<Runtime>& runtime);
+  absl::Status ResumeInQueue(const std::shared_ptr<Runtime>& runtime);
+  // In its turn, so that a signal to a paused container can end it.
+  void ResumeToEnd(const std::shared_ptr<Runtime>& runtime);
+
   // ---- remove.cc ----
   // In the container's queue. FAILED_PRECONDITION when it runs.
   absl::Status RemoveInQueue(const std::shared_ptr<Runtime>& runtime);
@@ -214,6 +228,18 @@ class EngineImpl final : public Engine {
   // WRONG_STATE, or what an earlier run left is gone.
   absl::Status MakeStartable(const std::shared_ptr<Runtime>& runtime);
   absl::Status RecordStarting(const std::string& id);
+
+  // ---- pause.cc ----
+  absl::Status RecordResumed(const std::string& id);
+  // Makes the freezer and the record agree again after a crash.
+  void SettlePause(const std::shared_ptr<Runtime>& runtime);
+
+  // ---- update.cc ----
+  absl::StatusOr<node::v1::Container> UpdateInQueue(const std::shared_ptr<Runtime>& runtime,
+                                                    const node::v1::UpdateRequest& request);
+  // Puts the recorded limits in force.
+  absl::Status ApplyRecorded(const std::shared_ptr<Runtime>& runtime);
+  void SettleLimits(const std::shared_ptr<Runtime>& runtime);
 
   // ---- supervisor.cc ----
   // One that has no container yet.

@@ -133,6 +133,26 @@ absl::StatusOr<launch::BlockDevice> ResolveBlockDevice(const std::string& device
 }
 
 std::string DeviceField(int index) { return absl::StrCat("spec.devices[", index, "].host_path"); }
+std::string DiskField(int index) {
+  return absl::StrCat("spec.limits.block_io.devices[", index, "].device");
+}
+
+void AddLimitPaths(const ContainerSpec& spec, const AtPath& at, Violations& violations) {
+  auto add = [&violations](const absl::Status& status) {
+    for (const FieldViolation& one : FieldViolationsOf(status)) {
+      violations.Add(one.field, one.description);
+    }
+  };
+  for (int i = 0; i < spec.devices_size(); ++i) {
+    at(spec.devices(i).host_path());
+    add(ResolveDevice(spec.devices(i), DeviceField(i)).status());
+  }
+  const node::v1::BlockIoLimits& block_io = spec.limits().block_io();
+  for (int i = 0; i < block_io.devices_size(); ++i) {
+    at(block_io.devices(i).device());
+    add(ResolveBlockDevice(block_io.devices(i).device(), DiskField(i)).status());
+  }
+}
 
 }  // namespace
 
@@ -182,6 +202,9 @@ std::vector<std::string> HostPaths(const ContainerSpec& spec) {
     if (mount.has_bind()) paths.push_back(mount.bind().source());
   }
   for (const node::v1::Device& device : spec.devices()) paths.push_back(device.host_path());
+  for (const node::v1::BlockIoDeviceLimit& limit : spec.limits().block_io().devices()) {
+    if (limit.device().starts_with("/")) paths.push_back(limit.device());
+  }
   return paths;
 }
 
@@ -189,13 +212,13 @@ absl::Status CheckHostPaths(const ContainerSpec& spec, const AtPath& at) {
   Violations violations;
   CheckRoot(spec, at, violations);
   CheckBindSources(spec, at, violations);
-  for (int i = 0; i < spec.devices_size(); ++i) {
-    at(spec.devices(i).host_path());
-    absl::Status device = ResolveDevice(spec.devices(i), DeviceField(i)).status();
-    for (const FieldViolation& one : FieldViolationsOf(device)) {
-      violations.Add(one.field, one.description);
-    }
-  }
+  AddLimitPaths(spec, at, violations);
+  return violations.ToStatus();
+}
+
+absl::Status CheckLimitPathsOf(const ContainerSpec& spec, const AtPath& at) {
+  Violations violations;
+  AddLimitPaths(spec, at, violations);
   return violations.ToStatus();
 }
 
@@ -222,10 +245,14 @@ absl::StatusOr<std::vector<launch::BlockDevice>> ResolveBlockDevices(
     const node::v1::Limits& limits) {
   std::vector<launch::BlockDevice> devices;
   for (int i = 0; i < limits.block_io().devices_size(); ++i) {
-    ASSIGN_OR_RETURN(
-        launch::BlockDevice device,
-        ResolveBlockDevice(limits.block_io().devices(i).device(),
-                           absl::StrCat("spec.limits.block_io.devices[", i, "].device")));
+    ASSIGN_OR_RETURN(launch::BlockDevice device,
+                     ResolveBlockDevice(limits.block_io().devices(i).device(), DiskField(i)));
+    for (const launch::BlockDevice& other : devices) {
+      // By path and by numbers, or by two paths: which of the rates would hold?
+      if (other.major != device.major || other.minor != device.minor) continue;
+      return InvalidField(DiskField(i), absl::StrCat("\"", limits.block_io().devices(i).device(),
+                                                     "\" is there already by another name"));
+    }
     devices.push_back(device);
   }
   return devices;

@@ -22,11 +22,14 @@ absl::StatusOr<std::string> ReadBootId();
 // One mount of /proc/PID/mountinfo that shows a cgroup hierarchy; pure, for the parser's tests.
 std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo);
 
-// The root directory, the sources of bind mounts and the devices must be there. INVALID_ARGUMENT
-// names every field that is not so. `at` is told each path before it is touched.
+// The root directory, the sources of bind mounts, the devices and the disks must be there.
+// INVALID_ARGUMENT names every field that is not so. `at` is told each path before it is touched.
 absl::Status CheckHostPaths(const node::v1::ContainerSpec& spec,
                             const std::function<void(const std::string&)>& at);
-// Those paths.
+// Of these, the devices and the disks of limits.block_io.
+absl::Status CheckLimitPathsOf(const node::v1::ContainerSpec& spec,
+                               const std::function<void(const std::string&)>& at);
+// The paths of CheckHostPaths.
 std::vector<std::string> HostPaths(const node::v1::ContainerSpec& spec);
 // Makes what create_source asks for.
 absl::Status MakeBindSources(const node::v1::ContainerSpec& spec);
@@ -34,7 +37,7 @@ absl::Status MakeBindSources(const node::v1::ContainerSpec& spec);
 absl::StatusOr<std::vector<launch::ResolvedDevice>> ResolveDevices(
     const node::v1::ContainerSpec& spec);
 // The disks of limits.block_io.devices, by path or by "major:minor". INVALID_ARGUMENT when one is
-// not there, or is a partition: the kernel limits whole disks.
+// not there, is a partition (the kernel limits whole disks), or is there twice.
 absl::StatusOr<std::vector<launch::BlockDevice>> ResolveBlockDevices(
     const node::v1::Limits& limits);
 

@@ -69,7 +69,7 @@ void AddFeatures(const cgroup::Driver& driver, GetInfoResponse& info) {
              MissingFile("/proc/self/ns/user", "the kernel was built without user namespaces"));
   AddLimits(driver, info);
   AddFeature(info, "images", "not served yet");
-  AddFeature(info, "update", "not served yet");
+  AddFeature(info, "update", "");
 }
 
 void Count(const std::vector<Snapshot>& all, node::v1::ContainerCounts& counts) {

@@ -3,7 +3,8 @@
 //   record            and                                  becomes
 //   removing                                               removed
 //   CREATING                                               removed: half made
-//   STARTING,RUNNING  its supervisor says it runs          RUNNING, adopted
+//   STARTING,RUNNING  its supervisor says it runs          RUNNING, adopted; thawed when frozen
+//   PAUSED            the same                             PAUSED when frozen, else RUNNING
 //   STARTING,RUNNING  its supervisor or `exit` tell an end EXITED, the true status
 //   RUNNING           another boot                         EXITED, HOST_RESTARTED
 //   RUNNING           no supervisor, init lives            killed, EXITED, UNKNOWN
@@ -95,10 +96,7 @@ void EngineImpl::RecoverAll() {
 void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
   Snapshot snapshot = registry_->Get(runtime->id);
   const Container& container = snapshot->container();
-  // Where it was made, though another parent may have been set since.
-  const std::string& path = container.cgroup_path();
-  absl::StatusOr<cgroup::Driver*> driver =
-      DriverFor(path.empty() ? options_.cgroup_parent : path.substr(0, path.rfind('/')));
+  absl::StatusOr<cgroup::Driver*> driver = DriverFor(GroupParentOf(container));
   if (driver.ok()) {
     absl::StatusOr<std::unique_ptr<cgroup::Group>> group = (*driver)->Open(runtime->id);
     if (group.ok()) {
@@ -193,7 +191,9 @@ void EngineImpl::Adopted(const std::shared_ptr<Runtime>& runtime, const State& s
       EndExec(runtime, exec.exec_id());
     }
   }
-  if (state.has_exited()) RecordExit(runtime, state.exited(), "");
+  if (state.has_exited()) return RecordExit(runtime, state.exited(), "");
+  SettlePause(runtime);
+  SettleLimits(runtime);
 }
 
 void EngineImpl::RecordAdopted(const std::shared_ptr<Runtime>& runtime,

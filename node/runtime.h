@@ -46,14 +46,31 @@ class SharedGroup {
     absl::MutexLock lock(&mutex_);
     return group_->Remove(bound);
   }
+  absl::Status Update(const cgroup::Limits& next, const cgroup::UpdateOptions& options) {
+    absl::MutexLock lock(&mutex_);
+    return group_->Update(next, options);
+  }
+  absl::Status Freeze() {
+    absl::MutexLock lock(&mutex_);
+    return group_->Freeze();
+  }
+  absl::Status Thaw() {
+    absl::MutexLock lock(&mutex_);
+    return group_->Thaw();
+  }
+  absl::StatusOr<bool> Frozen() {
+    absl::ReaderMutexLock lock(&mutex_);
+    return group_->frozen();
+  }
   absl::StatusOr<cgroup::Stats> ReadStats() {
     absl::ReaderMutexLock lock(&mutex_);
     return group_->ReadStats();
   }
-  // UNAVAILABLE while it is being killed or removed, because a sample of many containers must not
-  // wait for one.
+  // UNAVAILABLE while it is being changed, killed or removed, because a sample of many containers
+  // must not wait for one.
   absl::StatusOr<cgroup::Stats> TryReadStats() {
-    if (!mutex_.ReaderTryLock()) return absl::UnavailableError("the cgroup is being removed");
+    if (!mutex_.ReaderTryLock())
+      return absl::UnavailableError("the cgroup is being changed or removed");
     absl::StatusOr<cgroup::Stats> stats = group_->ReadStats();
     mutex_.ReaderUnlock();
     return stats;

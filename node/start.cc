@@ -11,6 +11,7 @@
 #include "node/base/file.h"
 #include "node/base/status.h"
 #include "node/engine_impl.h"
+#include "node/kept_limits.h"
 #include "node/launch_inputs.h"
 #include "node/record_changes.h"
 
@@ -45,6 +46,7 @@ class Launch : public std::enable_shared_from_this<Launch> {
   void PassAttachments();
   absl::Status SendPlan();
   absl::Status MakeGroup(cgroup::Driver* driver);
+  absl::Status RecordUnenforced(const KeptLimits& kept);
   absl::Status SendPlacement();
   // On the loop's thread.
   void Answered(absl::StatusOr<ShimClient::Answer> answer);
@@ -79,10 +81,13 @@ absl::Status Launch::CompilePlan() {
 }
 
 absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<cgroup::Group> made,
-      driver->Create(runtime_->id, launch::CompileLimits(spec_, inputs_.inputs.devices,
-                                                         inputs_.inputs.block_devices)));
+  // Asked again, because swap or a disk's scheduler may be another since the container was created.
+  ASSIGN_OR_RETURN(KeptLimits kept,
+                   KeepLimits(*driver, spec_,
+                              launch::CompileLimits(spec_, inputs_.inputs.devices,
+                                                    inputs_.inputs.block_devices)));
+  RETURN_IF_ERROR(RecordUnenforced(kept));
+  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Group> made, driver->Create(runtime_->id, kept.limits));
   auto group = std::make_shared<SharedGroup>(std::move(made));
   undo_.push_back([this, group] {
     {
@@ -96,6 +101,19 @@ absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
   runtime_->group = std::move(group);
   runtime_->stop_signal_sent = false;
   return absl::OkStatus();
+}
+
+absl::Status Launch::RecordUnenforced(const KeptLimits& kept) {
+  Snapshot present = engine_->registry()->Get(runtime_->id);
+  if (present == nullptr) return ContainerGone();
+  if (IsTold(kept, present->container())) return absl::OkStatus();
+  return engine_->registry()
+      ->Change(runtime_->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
+               [&kept](ContainerRecord& record) {
+                 Tell(kept, *record.mutable_container());
+                 return absl::OkStatus();
+               })
+      .status();
 }
 
 absl::Status Launch::StartSupervisor() {

@@ -198,6 +198,8 @@ class StopOperation : public std::enable_shared_from_this<StopOperation> {
       return answer_(recorded);
     }
     if (grace_ == absl::ZeroDuration()) return Kill();
+    // Frozen it would not see the signal, and the grace would pass in vain.
+    if (container.state() == node::v1::CONTAINER_STATE_PAUSED) engine_->ResumeToEnd(runtime_);
     bool first;
     {
       absl::MutexLock lock(&runtime_->mutex);
@@ -260,7 +262,8 @@ void EngineImpl::Kill(node::v1::KillRequest request, Done<node::v1::KillResponse
   if (!has_process) return answer(WrongState(container));
   std::shared_ptr<Runtime> runtime = RuntimeOf(container.id());
   bool to_end = IsMeantToEnd(signal, container);
-  absl::Status submitted = Submit([this, runtime, signal, to_end, answer] {
+  bool paused = container.state() == node::v1::CONTAINER_STATE_PAUSED;
+  absl::Status submitted = Submit([this, runtime, signal, to_end, paused, answer] {
     if (to_end) {
       absl::Status recorded = RecordStopRequested(runtime->id);
       if (!recorded.ok()) return answer(recorded);
@@ -271,6 +274,7 @@ void EngineImpl::Kill(node::v1::KillRequest request, Done<node::v1::KillResponse
     };
     if (signal == SIGKILL) return done(KillAll(runtime));
     SignalInit(runtime, signal, done);
+    if (to_end && paused) ResumeToEnd(runtime);
   });
   if (!submitted.ok()) answer(submitted);
 }

@@ -1,26 +1,6 @@
 #include "server/container_service.h"
 
-#include "absl/strings/str_cat.h"
-#include "node/base/status.h"
-#include "node/base/string_view.h"
-
 namespace noded::server {
-namespace {
-
-// In the API, and not served yet.
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* NotServed(const Backend& backend, grpc::CallbackServerContext* context,
-                                    std::string_view method, const Request* request,
-                                    Response* response) {
-  return ServeAtOnce(backend, context, method, request, response,
-                     [method](const Request&) -> absl::StatusOr<Response> {
-                       return WithReason(absl::UnimplementedError(absl::StrCat(
-                                             AsAbsl(method), " is not supported by this version")),
-                                         reason::kNotSupported);
-                     });
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* ContainerService::RunContainer(
     Context* context, const node::v1::RunContainerRequest* request,
@@ -72,19 +52,21 @@ grpc::ServerUnaryReactor* ContainerService::Wait(Context* context,
 grpc::ServerUnaryReactor* ContainerService::Pause(Context* context,
                                                   const node::v1::PauseRequest* request,
                                                   node::v1::PauseResponse* response) {
-  return NotServed(backend_, context, "ContainerService/Pause", request, response);
+  return ServeUnary(backend_, context, "ContainerService/Pause", request, response, &Engine::Pause);
 }
 
 grpc::ServerUnaryReactor* ContainerService::Resume(Context* context,
                                                    const node::v1::ResumeRequest* request,
                                                    node::v1::ResumeResponse* response) {
-  return NotServed(backend_, context, "ContainerService/Resume", request, response);
+  return ServeUnary(backend_, context, "ContainerService/Resume", request, response,
+                    &Engine::Resume);
 }
 
 grpc::ServerUnaryReactor* ContainerService::Update(Context* context,
                                                    const node::v1::UpdateRequest* request,
                                                    node::v1::UpdateResponse* response) {
-  return NotServed(backend_, context, "ContainerService/Update", request, response);
+  return ServeUnary(backend_, context, "ContainerService/Update", request, response,
+                    &Engine::Update);
 }
 
 grpc::ServerUnaryReactor* ContainerService::Remove(Context* context,

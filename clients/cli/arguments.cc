@@ -26,7 +26,7 @@ const std::vector<Section>& Sections() {
       {"Run", {&kRunCommand, &kExecCommand, &kAttachCommand}},
       {"Life",
        {&kCreateCommand, &kStartCommand, &kStopCommand, &kKillCommand, &kWaitCommand,
-        &kRemoveCommand}},
+        &kUpdateCommand, &kPauseCommand, &kUnpauseCommand, &kRemoveCommand}},
       {"Look",
        {&kListCommand, &kInspectCommand, &kLogsCommand, &kStatsCommand, &kTopCommand,
         &kEventsCommand}},
@@ -41,7 +41,8 @@ const CommandEntry* FindCommand(absl::string_view name) {
       if (command->name == name) return command;
     }
   }
-  return nullptr;
+  // The API's word for it; one of the two is enough in the overview.
+  return name == kResumeCommand.name ? &kResumeCommand : nullptr;
 }
 
 // "-a,--address" or, when the command gives -a another meaning, "--address".

@@ -7,17 +7,6 @@
 namespace noded::cli {
 namespace {
 
-// The end of a declaration whose positionals are containers.
-template <typename Options>
-Finish TakeContainers(std::shared_ptr<Options> options) {
-  return [options](const std::vector<std::string>& args) -> absl::StatusOr<Command> {
-    absl::Status status = NeedContainers(args);
-    if (!status.ok()) return status;
-    options->containers = args;
-    return Command(*options);
-  };
-}
-
 Finish DeclareStop(FlagSet& flags, const Host&) {
   auto options = std::make_shared<StopOptions>();
   flags.Group("Flags");

@@ -3,6 +3,7 @@
 #define CLIENTS_CLI_COMMAND_TABLE_H_
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,11 @@ extern const CommandEntry kStopCommand;
 extern const CommandEntry kKillCommand;
 extern const CommandEntry kWaitCommand;
 extern const CommandEntry kRemoveCommand;
+// arguments_update.cc
+extern const CommandEntry kUpdateCommand;
+extern const CommandEntry kPauseCommand;
+extern const CommandEntry kUnpauseCommand;
+extern const CommandEntry kResumeCommand;
 // arguments_query.cc
 extern const CommandEntry kListCommand;
 extern const CommandEntry kInspectCommand;
@@ -51,12 +57,26 @@ extern const CommandEntry kEventsCommand;
 extern const CommandEntry kInfoCommand;
 extern const CommandEntry kVersionCommand;
 
+// The end of a declaration whose positionals are containers.
+template <typename Options>
+Finish TakeContainers(std::shared_ptr<Options> options);
+
 // INVALID_ARGUMENT unless at least one container is named.
 absl::Status NeedContainers(const std::vector<std::string>& positionals);
 // INVALID_ARGUMENT unless exactly one is.
 absl::Status NeedOneContainer(const std::vector<std::string>& positionals);
 // INVALID_ARGUMENT if there is any.
 absl::Status NeedNothing(const std::vector<std::string>& positionals);
+
+template <typename Options>
+Finish TakeContainers(std::shared_ptr<Options> options) {
+  return [options](const std::vector<std::string>& args) -> absl::StatusOr<Command> {
+    absl::Status status = NeedContainers(args);
+    if (!status.ok()) return status;
+    options->containers = args;
+    return Command(*options);
+  };
+}
 
 }  // namespace noded::cli
 

@@ -16,6 +16,9 @@ int Run(const ExecOptions& options, Client& client, const Io& io);     // exec.c
 int Run(const StopOptions& options, Client& client, const Io& io);     // life.cc
 int Run(const KillOptions& options, Client& client, const Io& io);     // life.cc
 int Run(const WaitOptions& options, Client& client, const Io& io);     // life.cc
+int Run(const PauseOptions& options, Client& client, const Io& io);    // life.cc
+int Run(const ResumeOptions& options, Client& client, const Io& io);   // life.cc
+int Run(const UpdateOptions& options, Client& client, const Io& io);   // life.cc
 int Run(const RemoveOptions& options, Client& client, const Io& io);   // life.cc
 int Run(const ListOptions& options, Client& client, const Io& io);     // list.cc
 int Run(const InspectOptions& options, Client& client, const Io& io);  // list.cc

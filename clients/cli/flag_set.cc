@@ -84,6 +84,12 @@ void FlagSet::Switch(absl::string_view names, bool* value, absl::string_view hel
   AddLine(names, "", help);
 }
 
+void FlagSet::Switch(absl::string_view names, std::optional<bool>* value, absl::string_view help) {
+  app_->add_flag_function(std::string(names), [value](int64_t given) { *value = given > 0; })
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  AddLine(names, "", help);
+}
+
 void FlagSet::Value(absl::string_view names, absl::string_view metavar, absl::string_view help,
                     OnValue set) {
   auto on_results = [this, name = LongName(names),

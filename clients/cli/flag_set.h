@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ class FlagSet {
   void Group(absl::string_view title);
   // `names` as in "-m,--memory". Also --name=false. `help` is one line in lower case.
   void Switch(absl::string_view names, bool* value, absl::string_view help);
+  // As Switch, where "not given" is a third answer.
+  void Switch(absl::string_view names, std::optional<bool>* value, absl::string_view help);
   // A flag with a value; `metavar` names it in the help.
   void Value(absl::string_view names, absl::string_view metavar, absl::string_view help,
              OnValue set);

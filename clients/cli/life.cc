@@ -1,4 +1,4 @@
-// stop, kill, wait and rm: one call a container, several at once.
+// stop, kill, wait, pause, unpause, update and rm: one call a container, several at once.
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -103,6 +103,42 @@ int Run(const WaitOptions& options, Client& client, const Io& io) {
                    node::v1::WaitResponse response;
                    result.status = client.Call(&ContainerStub::Wait, request, &response);
                    result.text = Told(options.global, ExitText(response.status()), response);
+                 });
+}
+
+int Run(const PauseOptions& options, Client& client, const Io& io) {
+  client.containers();
+  return ForEach("pause", options.containers, client, io,
+                 [&](const std::string& container, Result& result) {
+                   node::v1::PauseRequest request;
+                   request.set_container(container);
+                   node::v1::PauseResponse response;
+                   result.status = client.Call(&ContainerStub::Pause, request, &response);
+                   result.text = Told(options.global, container, response);
+                 });
+}
+
+int Run(const ResumeOptions& options, Client& client, const Io& io) {
+  client.containers();
+  return ForEach("unpause", options.containers, client, io,
+                 [&](const std::string& container, Result& result) {
+                   node::v1::ResumeRequest request;
+                   request.set_container(container);
+                   node::v1::ResumeResponse response;
+                   result.status = client.Call(&ContainerStub::Resume, request, &response);
+                   result.text = Told(options.global, container, response);
+                 });
+}
+
+int Run(const UpdateOptions& options, Client& client, const Io& io) {
+  client.containers();
+  return ForEach("update", options.containers, client, io,
+                 [&](const std::string& container, Result& result) {
+                   node::v1::UpdateRequest request = options.request;
+                   request.set_container(container);
+                   node::v1::UpdateResponse response;
+                   result.status = client.Call(&ContainerStub::Update, request, &response);
+                   result.text = Told(options.global, container, response);
                  });
 }
 

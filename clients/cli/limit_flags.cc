@@ -59,11 +59,12 @@ absl::Status AddRate(absl::string_view text, bool bytes, void (BlockIoDeviceLimi
 }
 
 absl::Status AddHugetlb(absl::string_view text, node::v1::Limits& limits) {
-  std::pair<std::string, absl::string_view> pair = absl::StrSplit(text, absl::MaxSplits('=', 1));
+  std::pair<std::string, absl::string_view> pair =
+      absl::StrSplit(text, absl::MaxSplits(absl::ByAnyChar("=:"), 1));
   absl::StatusOr<int64_t> size = ParseSize(pair.second);
   if (pair.first.empty() || !size.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\": the form is PAGE=SIZE, such as 2MB=64m"));
+        absl::StrCat("\"", text, "\": the form is PAGE:SIZE, such as 2MB:64m"));
   }
   node::v1::HugetlbLimit& limit = *limits.add_hugetlb();
   limit.set_page_size(pair.first);
@@ -77,16 +78,24 @@ void LimitFlags::Declare(FlagSet& flags) {
   DeclareMemory(flags);
   DeclareCpu(flags);
   flags.Value("--pids-limit", "NUMBER", "most processes and threads; -1: no limit",
-              [this](const std::string& text) {
-                absl::StatusOr<int64_t> number = ParseInteger(text, -1, kMostInteger);
-                if (number.ok() && *number > 0) limits_.set_pids(*number);
-                return number.status();
-              });
+              NumberOrNone("limits.pids", [this](int64_t number) { limits_.set_pids(number); }));
   DeclareBlockIo(flags);
-  flags.Value("--hugetlb", "PAGE=SIZE", "huge pages of one size, such as 2MB=64m",
+  flags.Value("--hugetlb", "PAGE:SIZE", "huge pages of one size, such as 2MB:64m; 0 forbids them",
               [this](const std::string& text) { return AddHugetlb(text, limits_); });
-  flags.Switch("--limits-best-effort", &best_effort_,
+  flags.Switch("--best-effort,--limits-best-effort", &best_effort_,
                "accept and record limits that the node cannot enforce");
+}
+
+FlagSet::OnValue LimitFlags::NumberOrNone(const char* field, std::function<void(int64_t)> set) {
+  return [this, field, set = std::move(set)](const std::string& text) {
+    absl::StatusOr<int64_t> number = ParseInteger(text, -1, kMostInteger);
+    if (number.ok() && *number == -1) {
+      unlimited_.emplace_back(field);
+    } else if (number.ok()) {
+      set(*number);
+    }
+    return number.status();
+  };
 }
 
 void LimitFlags::DeclareMemory(FlagSet& flags) {
@@ -97,6 +106,7 @@ void LimitFlags::DeclareMemory(FlagSet& flags) {
               [this](const std::string& text) {
                 if (text == "-1") {
                   memory_and_swap_ = -1;
+                  unlimited_.emplace_back("limits.memory.swap_bytes");
                   return absl::OkStatus();
                 }
                 absl::StatusOr<int64_t> size = ParseSize(text);
@@ -110,6 +120,8 @@ void LimitFlags::DeclareMemory(FlagSet& flags) {
       SizeInto([this](int64_t size) { limits_.mutable_memory()->set_reservation_bytes(size); }));
   flags.Value("--memory-high", "SIZE", "throttle and reclaim above this (cgroup v2)",
               SizeInto([this](int64_t size) { limits_.mutable_memory()->set_high_bytes(size); }));
+  flags.Switch("--oom-group", &oom_group_,
+               "out of memory ends the whole container, not one process of it (cgroup v2)");
 }
 
 void LimitFlags::DeclareCpu(FlagSet& flags) {
@@ -119,15 +131,19 @@ void LimitFlags::DeclareCpu(FlagSet& flags) {
     return quota.status();
   });
   flags.Value("--cpu-quota", "MICROSECONDS", "processor time a period; -1: no limit",
-              [this](const std::string& text) {
-                absl::StatusOr<int64_t> number = ParseInteger(text, -1, kMostInteger);
-                if (number.ok() && *number > 0) limits_.mutable_cpu()->set_quota_us(*number);
-                return number.status();
-              });
+              NumberOrNone("limits.cpu.quota_us", [this](int64_t number) {
+                limits_.mutable_cpu()->set_quota_us(number);
+              }));
   flags.Value("--cpu-period", "MICROSECONDS", "length of the period (default 100000)",
               IntegerInto(1000, 1000000, [this](int64_t number) {
                 limits_.mutable_cpu()->set_period_us(number);
               }));
+  flags.Value("--cpu-burst", "MICROSECONDS",
+              "unused time that may be saved up, at most the quota (default 0)",
+              IntegerInto(0, kMostInteger,
+                          [this](int64_t number) { limits_.mutable_cpu()->set_burst_us(number); }));
+  flags.Switch("--cpu-idle", &cpu_idle_,
+               "run only when nobody else wants the processor; excludes --cpu-shares");
   flags.Value("-c,--cpu-shares", "NUMBER", "share under contention, 2 to 262144 (1024 is usual)",
               IntegerInto(2, 262144, [this](int64_t number) {
                 limits_.mutable_cpu()->set_shares(static_cast<uint64_t>(number));
@@ -156,8 +172,8 @@ void LimitFlags::DeclareBlockIo(FlagSet& flags) {
     void (BlockIoDeviceLimit::*set)(uint64_t);
   };
   static constexpr Rate kRates[] = {
-      {"--device-read-bps", "bytes a second read from a device, such as /dev/vda:10m", true,
-       &BlockIoDeviceLimit::set_read_bytes_per_second},
+      {"--device-read-bps", "bytes a second read from a device, such as /dev/vda:10m or 8:0:10m",
+       true, &BlockIoDeviceLimit::set_read_bytes_per_second},
       {"--device-write-bps", "bytes a second written to a device", true,
        &BlockIoDeviceLimit::set_write_bytes_per_second},
       {"--device-read-iops", "reads a second from a device", false,
@@ -188,6 +204,8 @@ absl::Status LimitFlags::Finish() {
   }
   if (swap_) limits_.mutable_memory()->set_swap_bytes(*swap_);
   limits_.set_best_effort(best_effort_);
+  if (oom_group_) limits_.mutable_memory()->set_oom_group(*oom_group_);
+  if (cpu_idle_) limits_.mutable_cpu()->set_idle(*cpu_idle_);
   if (!cpus_) return absl::OkStatus();
   if (limits_.cpu().has_quota_us()) {
     return absl::InvalidArgumentError("--cpus and --cpu-quota exclude each other");

@@ -1,10 +1,12 @@
-// The flags of `run` and `create` that bound what a container may use.
+// The flags of `run`, `create` and `update` that bound what a container may use.
 #ifndef CLIENTS_CLI_LIMIT_FLAGS_H_
 #define CLIENTS_CLI_LIMIT_FLAGS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "clients/cli/flag_set.h"
@@ -19,8 +21,12 @@ class LimitFlags {
   void Declare(FlagSet& flags);
   // Works out what takes several flags: swap, and the quota against the period.
   absl::Status Finish();
+  // What -1 was given for: fields that an update takes away, and a new container has not.
+  const std::vector<std::string>& unlimited() const { return unlimited_; }
 
  private:
+  // A value of -1 is "no limit".
+  FlagSet::OnValue NumberOrNone(const char* field, std::function<void(int64_t)> set);
   void DeclareMemory(FlagSet& flags);
   void DeclareCpu(FlagSet& flags);
   void DeclareBlockIo(FlagSet& flags);
@@ -29,6 +35,8 @@ class LimitFlags {
   std::optional<int64_t> memory_and_swap_;  // Docker's --memory-swap in bytes; -1: no limit
   std::optional<int64_t> swap_;
   bool best_effort_ = false;
+  std::optional<bool> oom_group_, cpu_idle_;
+  std::vector<std::string> unlimited_;
   std::optional<int64_t> cpus_;  // --cpus, as microseconds of 100 ms
 };
 

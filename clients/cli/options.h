@@ -91,6 +91,22 @@ struct RemoveOptions {
   bool force = false;
 };
 
+struct PauseOptions {
+  GlobalOptions global;
+  std::vector<std::string> containers;
+};
+
+struct ResumeOptions {
+  GlobalOptions global;
+  std::vector<std::string> containers;
+};
+
+struct UpdateOptions {
+  GlobalOptions global;
+  std::vector<std::string> containers;
+  node::v1::UpdateRequest request;  // all but the container
+};
+
 struct ListOptions {
   GlobalOptions global;
   node::v1::ContainerFilter filter;
@@ -146,10 +162,10 @@ struct HelpOptions {
   bool asked_for = true;  // otherwise it is what a bare `nodectl` gets, to standard error
 };
 
-using Command =
-    std::variant<HelpOptions, RunOptions, StartOptions, AttachOptions, ExecOptions, StopOptions,
-                 KillOptions, WaitOptions, RemoveOptions, ListOptions, InspectOptions, TopOptions,
-                 LogsOptions, StatsOptions, EventsOptions, InfoOptions, VersionOptions>;
+using Command = std::variant<HelpOptions, RunOptions, StartOptions, AttachOptions, ExecOptions,
+                             StopOptions, KillOptions, WaitOptions, PauseOptions, ResumeOptions,
+                             UpdateOptions, RemoveOptions, ListOptions, InspectOptions, TopOptions,
+                             LogsOptions, StatsOptions, EventsOptions, InfoOptions, VersionOptions>;
 
 }  // namespace noded::cli
 

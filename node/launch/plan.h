@@ -15,6 +15,7 @@
 #include "cgroup/limits.h"
 #include "node/shim/v1/plan.pb.h"
 #include "node/v1/container.pb.h"
+#include "node/v1/container_service.pb.h"
 
 namespace noded::launch {
 
@@ -78,6 +79,13 @@ struct Inputs {
 absl::Status ValidateSpec(const node::v1::ContainerSpec& spec);
 // As ValidateSpec for an exec's process; field paths begin with `prefix` ("start.process").
 absl::Status ValidateProcess(const node::v1::Process& process, const std::string& prefix);
+
+// The spec after an Update: what `clear` names is taken away, then `limits` and `devices` are set
+// over what is there. INVALID_ARGUMENT with all violations, by the fields of the request.
+absl::StatusOr<node::v1::ContainerSpec> ApplyUpdate(const node::v1::ContainerSpec& spec,
+                                                    const node::v1::UpdateRequest& request);
+// Violations of the spec's fields by their names in an UpdateRequest.
+absl::Status InUpdateRequest(const absl::Status& status);
 
 // REQUIRES: ValidateSpec(spec).ok().
 absl::StatusOr<node::shim::v1::LaunchPlan> CompileLaunchPlan(const node::v1::ContainerSpec& spec,

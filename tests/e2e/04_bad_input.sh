@@ -28,7 +28,7 @@ process() { echo "{\"spec\": {\"root\": {\"hostDirectory\": \"$ROOTFS\"}, \"proc
 
 test_unknown_container() {
   local method
-  for method in Get Start Stop Kill Wait Remove Top Logs; do
+  for method in Get Start Stop Kill Wait Pause Resume Update Remove Top Logs; do
     refused $method '{"container": "nobody"}' NOT_FOUND CONTAINER_NOT_FOUND nobody
   done
   refused Stats '{"containers": ["nobody"]}' NOT_FOUND CONTAINER_NOT_FOUND nobody
@@ -148,13 +148,23 @@ test_request_id_with_another_spec() {
   nothing_made
 }
 
-test_not_served_yet() {
-  check 0 nodectl run -d --name here --rootfs "$ROOTFS" /bin/sleep 1000
-  local method
-  for method in Pause Resume Update; do
-    check 1 "$CLIENT" "$NODECTL_ADDRESS" call "node.v1.ContainerService/$method" '{"container": "here"}'
-    same "$(tail -1 <<<"$OUT" | jq -r .code)" UNIMPLEMENTED "code of $method"
-  done
+test_update_out_of_range() {
+  check 0 nodectl run -d --name here --rootfs "$ROOTFS" --pids-limit 30 /bin/sleep 1000
+  local before
+  before=$(field here .revision)
+  refused Update '{"container": "here"}' INVALID_ARGUMENT INVALID_ARGUMENT 'limits, clear or devices'
+  refused Update '{"container": "here", "limits": {"pids": 0}}' INVALID_ARGUMENT INVALID_ARGUMENT ' limits\.pids$'
+  refused Update '{"container": "here", "limits": {"pids": 9, "memory": {"maxBytes": -1}}}' \
+    INVALID_ARGUMENT INVALID_ARGUMENT ' limits\.memory\.max_bytes$'
+  refused Update '{"container": "here", "limits": {"cpu": {"quotaUs": 5000, "periodUs": 1000001}}}' \
+    INVALID_ARGUMENT INVALID_ARGUMENT ' limits\.cpu\.period_us$'
+  refused Update '{"container": "here", "limits": {"cpu": {"idle": true, "shares": 100}}}' \
+    INVALID_ARGUMENT INVALID_ARGUMENT ' limits\.cpu\.idle$'
+  refused Update '{"container": "here", "clear": ["limits.pids", "name"]}' INVALID_ARGUMENT INVALID_ARGUMENT ' clear\[1\]$'
+  refused Update '{"container": "here", "devices": {"devices": [{"hostPath": "/etc/passwd"}]}}' \
+    INVALID_ARGUMENT INVALID_ARGUMENT ' devices\.devices\[0\]\.host_path$'
+  same "$(field here .revision)" "$before" "revision, after nothing was changed"
+  refused Resume '{"container": "here"}' FAILED_PRECONDITION WRONG_STATE 'here is running'
   check 0 nodectl rm -f here
 }
 

@@ -147,6 +147,9 @@ class FakeEngine : public Engine {
  public:
   std::function<void(node::v1::RunContainerRequest, Done<node::v1::RunContainerResponse>)> run;
   std::function<void(node::v1::StopRequest, Done<node::v1::StopResponse>)> stop;
+  std::function<void(node::v1::PauseRequest, Done<node::v1::PauseResponse>)> pause;
+  std::function<void(node::v1::ResumeRequest, Done<node::v1::ResumeResponse>)> resume;
+  std::function<void(node::v1::UpdateRequest, Done<node::v1::UpdateResponse>)> update;
   std::function<std::function<void()>(node::v1::WaitRequest, Done<node::v1::WaitResponse>)> wait;
   std::function<absl::StatusOr<node::v1::GetResponse>(const node::v1::GetRequest&)> get;
   std::function<absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>>(
@@ -169,6 +172,15 @@ class FakeEngine : public Engine {
     stop ? stop(std::move(request), std::move(done)) : done(Unset());
   }
   void Kill(node::v1::KillRequest, Done<node::v1::KillResponse> done) override { done(Unset()); }
+  void Pause(node::v1::PauseRequest request, Done<node::v1::PauseResponse> done) override {
+    pause ? pause(std::move(request), std::move(done)) : done(Unset());
+  }
+  void Resume(node::v1::ResumeRequest request, Done<node::v1::ResumeResponse> done) override {
+    resume ? resume(std::move(request), std::move(done)) : done(Unset());
+  }
+  void Update(node::v1::UpdateRequest request, Done<node::v1::UpdateResponse> done) override {
+    update ? update(std::move(request), std::move(done)) : done(Unset());
+  }
   void Remove(node::v1::RemoveRequest, Done<node::v1::RemoveResponse> done) override {
     done(Unset());
   }
