@@ -94,6 +94,11 @@ TEST(RunArgumentsTest, FillTheSpec) {
           {"-c 512 --cpuset-cpus 0-1 --cpuset-mems 0",
            R"(limits { cpu { shares: 512 cpuset_cpus: "0-1" cpuset_mems: "0" } })"},
           {"--pids-limit 100 --limits-best-effort", "limits { pids: 100 best_effort: true }"},
+          {"--oom-group --cpu-idle --cpu-burst 500 --best-effort",
+           "limits { memory { oom_group: true } cpu { burst_us: 500 idle: true } best_effort: "
+           "true }"},
+          {"--hugetlb 2MB:4m --hugetlb 1GB=0",
+           R"(limits { hugetlb { page_size: "2MB" max_bytes: 4194304 } hugetlb { page_size: "1GB" } })"},
           {"--pids-limit -1", ""},
           {"--device-read-bps /dev/vda:1m --device-write-iops /dev/vda:10 --blkio-weight 50",
            R"(limits { block_io { weight: 50 devices { device: "/dev/vda" read_bytes_per_second: 1048576 )"
@@ -227,6 +232,51 @@ TEST(LifeArgumentsTest, TakeSeveralContainersAndFlagsAnywhere) {
   for (const char* line : {"stop", "kill", "wait", "rm", "start", "inspect"}) {
     EXPECT_THAT(Misuse(line).message, HasSubstr("at least one container")) << line;
     EXPECT_EQ(Misuse(line).exit_code, kUsage) << line;
+  }
+}
+
+// The request of an update line, as short text.
+std::string RequestOf(const std::string& flags) {
+  return Parse<UpdateOptions>("update web " + flags).request.ShortDebugString();
+}
+
+TEST(UpdateArgumentsTest, FillTheRequest) {
+  struct Case {
+    const char* flags;
+    const char* request;
+  };
+  for (
+      const Case& c : {
+          Case{"-m 64m --swap 0", "limits { memory { max_bytes: 67108864 swap_bytes: 0 } }"},
+          {"--pids-limit 5 --force", "limits { pids: 5 } force: true"},
+          {"--pids-limit -1", R"(clear: "limits.pids")"},
+          {"--cpu-quota -1 --memory-swap -1",
+           R"(clear: "limits.cpu.quota_us" clear: "limits.memory.swap_bytes")"},
+          {"--cpu-idle", "limits { cpu { idle: true } }"},
+          {"--cpu-idle=false --oom-group=false",
+           "limits { memory { oom_group: false } cpu { idle: false } }"},
+          {"--clear cpu --clear limits.memory.max_bytes",
+           R"(clear: "limits.cpu" clear: "limits.memory.max_bytes")"},
+          {"--clear devices", "devices { }"},
+          {"--device /dev/fuse:r --device /dev/kvm",
+           R"(devices { devices { host_path: "/dev/fuse" permissions: "r" } devices { host_path: "/dev/kvm" } })"},
+          {"--best-effort", "limits { best_effort: true }"},
+      }) {
+    EXPECT_EQ(RequestOf(c.flags), c.request) << c.flags;
+  }
+  EXPECT_THAT(Parse<UpdateOptions>("update a -m 8m b").containers, ElementsAre("a", "b"));
+  EXPECT_THAT(Misuse("update -m 8m").message, HasSubstr("at least one container"));
+  EXPECT_THAT(Misuse("update web").message, HasSubstr("at least one limit"));
+  EXPECT_THAT(Misuse("update web --force").message, HasSubstr("at least one limit"));
+  EXPECT_THAT(Misuse("update --memory-swap 9m web").message, HasSubstr("--memory"));
+}
+
+TEST(UpdateArgumentsTest, PauseAndItsOppositeByBothNames) {
+  EXPECT_THAT(Parse<PauseOptions>("pause a b").containers, ElementsAre("a", "b"));
+  EXPECT_THAT(Parse<ResumeOptions>("unpause a").containers, ElementsAre("a"));
+  EXPECT_THAT(Parse<ResumeOptions>("resume a").containers, ElementsAre("a"));
+  for (const char* line : {"pause", "unpause", "resume"}) {
+    EXPECT_THAT(Misuse(line).message, HasSubstr("at least one container")) << line;
   }
 }
 

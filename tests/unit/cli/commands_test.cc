@@ -136,6 +136,38 @@ TEST_F(CommandsTest, KillSendsTheSignal) {
   EXPECT_EQ(signal, "HUP");
 }
 
+TEST_F(CommandsTest, UpdateSendsTheSameForEach) {
+  node_.containers().Update_ = [&](const auto& request, auto*) {
+    EXPECT_EQ(request.limits().pids(), 5);
+    EXPECT_TRUE(request.force());
+    return request.container() == "b"
+               ? ErrorWith(StatusCode::INVALID_ARGUMENT, "limits.pids: 5 is odd",
+                           "INVALID_ARGUMENT", {{"limits.pids", "5 is odd"}})
+               : Status::OK;
+  };
+  Outcome outcome = node_.Run({"update", "--pids-limit", "5", "--force", "a", "b"});
+  EXPECT_EQ(outcome.out, "a\n");
+  EXPECT_EQ(outcome.err,
+            "nodectl: update b: the request breaks a rule:\n  limits.pids (--pids-limit): 5 is "
+            "odd\n");
+  EXPECT_EQ(outcome.exit_code, kFailure);
+}
+
+TEST_F(CommandsTest, PauseAndUnpausePrintTheirContainers) {
+  std::string called;
+  node_.containers().Pause_ = [&](const auto& request, auto*) {
+    called += "pause " + request.container() + ";";
+    return Status::OK;
+  };
+  node_.containers().Resume_ = [&](const auto& request, auto*) {
+    called += "resume " + request.container() + ";";
+    return Status::OK;
+  };
+  EXPECT_EQ(node_.Run({"pause", "web"}).out, "web\n");
+  EXPECT_EQ(node_.Run({"unpause", "web"}).out, "web\n");
+  EXPECT_EQ(called, "pause web;resume web;");
+}
+
 TEST_F(CommandsTest, WaitPrintsHowEachEnded) {
   node_.containers().Wait_ = [&](const auto& request, auto* response) {
     if (request.container() == "a") response->mutable_status()->set_code(3);

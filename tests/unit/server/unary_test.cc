@@ -124,33 +124,35 @@ TEST_F(UnaryTest, TheLongestErrorStillArrives) {
   EXPECT_GE(details.details_size(), 1);
 }
 
-TEST_F(UnaryTest, WhatIsNotServedSaysSo) {
-  const auto stub = Stub();
-  std::vector<grpc::Status> statuses;
-  {
-    grpc::ClientContext context;
-    node::v1::PauseResponse response;
-    statuses.push_back(stub->Pause(&context, {}, &response));
-  }
-  {
-    grpc::ClientContext context;
-    node::v1::ResumeResponse response;
-    statuses.push_back(stub->Resume(&context, {}, &response));
-  }
-  {
-    grpc::ClientContext context;
+TEST_F(UnaryTest, PauseResumeAndUpdateReachTheEngine) {
+  engine_.pause = [](node::v1::PauseRequest request, auto done) {
+    EXPECT_EQ(request.container(), "web");
+    done(node::v1::PauseResponse());
+  };
+  engine_.resume = [](const node::v1::ResumeRequest&, auto done) {
+    done(
+        WithReason(absl::FailedPreconditionError("container web is running"), reason::kWrongState));
+  };
+  engine_.update = [](node::v1::UpdateRequest request, auto done) {
     node::v1::UpdateResponse response;
-    statuses.push_back(stub->Update(&context, {}, &response));
-  }
-  for (const grpc::Status& status : statuses) {
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-    google::rpc::Status details;
-    google::rpc::ErrorInfo info;
-    ASSERT_TRUE(details.ParseFromString(status.error_details()));
-    ASSERT_EQ(details.details_size(), 1);
-    ASSERT_TRUE(details.details(0).UnpackTo(&info));
-    EXPECT_EQ(info.reason(), "NOT_SUPPORTED");
-  }
+    *response.mutable_container()->mutable_spec()->mutable_limits() = request.limits();
+    done(response);
+  };
+  const auto stub = Stub();
+  grpc::ClientContext pausing, resuming, updating;
+  node::v1::PauseRequest pause;
+  pause.set_container("web");
+  node::v1::PauseResponse paused;
+  EXPECT_TRUE(stub->Pause(&pausing, pause, &paused).ok());
+  node::v1::ResumeResponse resumed;
+  const grpc::Status refused = stub->Resume(&resuming, {}, &resumed);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(refused.error_message(), "container web is running");
+  node::v1::UpdateRequest update;
+  update.mutable_limits()->set_pids(7);
+  node::v1::UpdateResponse updated;
+  EXPECT_TRUE(stub->Update(&updating, update, &updated).ok());
+  EXPECT_EQ(updated.container().spec().limits().pids(), 7);
 }
 
 TEST_F(UnaryTest, OperationGoesOnWhenItsClientsDeadlinePasses) {
