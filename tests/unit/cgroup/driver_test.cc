@@ -97,6 +97,14 @@ TEST_P(DriverTest, CreateIsAllOrNothing) {
   FAIL() << "no end of groups made";
 }
 
+TEST_P(DriverTest, CheckRefusesWhatCreateWouldAndMakesNothing) {
+  EXPECT_TRUE(driver_->Check({.memory_bytes = 64 << 20, .pids_max = 5}).ok());
+  absl::Status refused = driver_->Check({.cpu_shares = 5, .cpu_idle = true});
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_EQ(refused, driver_->Create("web", {.cpu_shares = 5, .cpu_idle = true}).status());
+  EXPECT_THAT(*driver_->List(), IsEmpty());
+}
+
 TEST_P(DriverTest, RemovedParentIsMadeAgain) {
   for (const std::string& parent : host_.Directories("noded")) {
     host_.RemoveDir(parent);
