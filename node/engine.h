@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,9 +30,19 @@ struct EngineOptions {
   std::function<absl::Status(pid_t supervisor)> place_supervisor;
   std::string version;
   absl::Duration start_timeout = absl::Seconds(60);  // for one launch or exec to reach exec
+  // Zero: containers are sampled only while a Stats stream asks; else also in the background, that
+  // often.
+  absl::Duration sample_interval = absl::ZeroDuration();
+  bool pressure = true;  // samples have PSI, a quarter of their cost
   // Told, a line at a time and on any thread, what happened that no caller is told: a supervisor
   // was lost, something was left behind. May be empty.
   std::function<void(const std::string& line)> report;
+};
+
+// A container's last sample, for who must not cause a new one.
+struct LastSample {
+  std::string id, name;
+  std::shared_ptr<const node::v1::StatsSample> sample;
 };
 
 // Thread-safe. Nothing here blocks the caller but for memory. A callback is called exactly once, on
@@ -80,6 +91,8 @@ class Engine {
       const node::v1::LogsRequest& request) = 0;
   virtual absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::StatsResponse>>> Stats(
       const node::v1::StatsRequest& request) = 0;
+  // From memory, at once. Only containers that were sampled in their present run.
+  virtual std::vector<LastSample> LastSamples() = 0;
   virtual absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
       const node::v1::WatchRequest& request) = 0;
 };

@@ -66,6 +66,7 @@ class EngineImpl final : public Engine {
       const node::v1::LogsRequest& request) override;
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::StatsResponse>>> Stats(
       const node::v1::StatsRequest& request) override;
+  std::vector<LastSample> LastSamples() override;
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
       const node::v1::WatchRequest& request) override;
 

@@ -133,6 +133,7 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
     absl::MutexLock lock(&runtime->mutex);
     group = std::move(runtime->group);
     runtime->network = nullptr;
+    runtime->last_sample = nullptr;
   }
   bool oom_killed = HadOomKill(group.get());
   absl::StatusOr<Snapshot> exited = registry_->Change(

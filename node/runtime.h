@@ -18,6 +18,7 @@
 #include "node/base/unique_fd.h"
 #include "node/operation_queue.h"
 #include "node/shim_client.h"
+#include "node/v1/container_service.pb.h"
 
 namespace noded {
 
@@ -109,6 +110,7 @@ struct Runtime {
 
   // /proc/PID/net/dev of init, opened by the first sample of a private network.
   std::shared_ptr<const UniqueFd> network ABSL_GUARDED_BY(mutex);
+  std::shared_ptr<const node::v1::StatsSample> last_sample ABSL_GUARDED_BY(mutex);
   std::optional<uint64_t> layer_bytes ABSL_GUARDED_BY(mutex);
   absl::Time layer_measured ABSL_GUARDED_BY(mutex) = absl::InfinitePast();
 

@@ -310,7 +310,24 @@ absl::StatusOr<StatsSample> EngineImpl::Sample(const Snapshot& snapshot) {
   if (!container.spec().root().read_only()) {
     AddLayer(RootFiles(store_->ContainerDirectory(container.id())).upper, *runtime, stats);
   }
+  absl::MutexLock lock(&runtime->mutex);
+  if (runtime->group == group) {
+    runtime->last_sample = std::make_shared<const StatsSample>(sample);
+  }
   return sample;
+}
+
+std::vector<LastSample> EngineImpl::LastSamples() {
+  std::vector<LastSample> samples;
+  for (const Snapshot& snapshot : registry_->All()) {
+    const Container& container = snapshot->container();
+    if (!HasProcess(container.state())) continue;
+    std::shared_ptr<Runtime> runtime = RuntimeOf(container.id());
+    absl::MutexLock lock(&runtime->mutex);
+    if (runtime->last_sample == nullptr) continue;
+    samples.push_back({container.id(), container.name(), runtime->last_sample});
+  }
+  return samples;
 }
 
 absl::StatusOr<std::shared_ptr<ResponseStream<StatsResponse>>> EngineImpl::Stats(

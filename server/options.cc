@@ -95,6 +95,8 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
                   "Longest time for a container or process to reach its exec, 1s to 1h")
       ->capture_default_str()
       ->type_name("DURATION");
+  app->add_flag("--pressure,!--no-pressure", engine.pressure,
+                "Whether statistics hold pressure (PSI), a quarter of their cost. Default: they do");
   app->set_version_flag("--version", "noded " NODED_VERSION);
   return app;
 }

@@ -214,6 +214,7 @@ class FakeEngine : public Engine {
       const node::v1::StatsRequest&) override {
     return Unset();
   }
+  std::vector<LastSample> LastSamples() override { return {}; }
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
       const node::v1::WatchRequest&) override {
     return Unset();

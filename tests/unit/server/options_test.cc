@@ -70,7 +70,8 @@ TEST(ParseOptions, TakesEachOption) {
                                      "--shim",
                                      "/opt/node-shim",
                                      "--start-timeout",
-                                     "1m30s"});
+                                     "1m30s",
+                                     "--no-pressure"});
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(Addresses(*options), (std::vector<std::string>{"unix:///tmp/n.sock", "10.0.0.1:7000"}));
   EXPECT_EQ(options->engine.root, "/srv/n");
@@ -80,6 +81,7 @@ TEST(ParseOptions, TakesEachOption) {
   EXPECT_EQ(options->engine.cgroup_driver, "v2");
   EXPECT_EQ(options->engine.shim_path, "/opt/node-shim");
   EXPECT_EQ(options->engine.start_timeout, absl::Seconds(90));
+  EXPECT_FALSE(options->engine.pressure);
   EXPECT_EQ(options->tls.certificate, "c");
   EXPECT_EQ(options->tls.key, "k");
   EXPECT_EQ(options->tls.ca, "a");
