@@ -67,8 +67,8 @@ using OpenFunction = std::function<absl::StatusOr<std::unique_ptr<Driver>>()>;
 // a parent that has one cannot be removed.
 class LastingDriver : public Driver {
  public:
-  LastingDriver(std::unique_ptr<Driver> driver, OpenFunction open)
-      : open_(std::move(open)), driver_(std::move(driver)) {}
+  LastingDriver(std::unique_ptr<Driver> driver, OpenFunction open, OomWatch* oom_watch)
+      : open_(std::move(open)), oom_watch_(oom_watch), driver_(std::move(driver)) {}
 
   Mode mode() const override { return Current()->mode(); }
   std::vector<std::string> controllers() const override { return Current()->controllers(); }
@@ -82,10 +82,10 @@ class LastingDriver : public Driver {
 
   absl::StatusOr<std::unique_ptr<Group>> Create(const std::string& name,
                                                 const Limits& limits) override {
-    return Retrying([&](Driver& driver) { return driver.Create(name, limits); });
+    return Watched(Retrying([&](Driver& driver) { return driver.Create(name, limits); }));
   }
   absl::StatusOr<std::unique_ptr<Group>> Open(const std::string& name) override {
-    return Current()->Open(name);
+    return Watched(Current()->Open(name));
   }
   absl::StatusOr<std::vector<std::string>> List() override {
     return Retrying([](Driver& driver) { return driver.List(); });
@@ -95,6 +95,12 @@ class LastingDriver : public Driver {
   std::shared_ptr<Driver> Current() const {
     absl::MutexLock lock(&mutex_);
     return driver_;
+  }
+
+  absl::StatusOr<std::unique_ptr<Group>> Watched(absl::StatusOr<std::unique_ptr<Group>> group) {
+    // Without it kills are still counted, and told at the end.
+    if (group.ok() && oom_watch_ != nullptr) (*group)->TellOom(*oom_watch_).IgnoreError();
+    return group;
   }
 
   template <typename Call>
@@ -110,6 +116,7 @@ class LastingDriver : public Driver {
   }
 
   const OpenFunction open_;
+  OomWatch* const oom_watch_;
   mutable absl::Mutex mutex_;
   std::shared_ptr<Driver> driver_ ABSL_GUARDED_BY(mutex_);
 };
@@ -154,7 +161,7 @@ absl::StatusOr<std::unique_ptr<Driver>> OpenDriverOn(const DriverOptions& option
     return v1 ? OpenV1Driver(mounts, parent, fs) : OpenV2Driver(*mounts.v2_path, parent, fs);
   };
   ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, open());
-  return std::make_unique<LastingDriver>(std::move(driver), std::move(open));
+  return std::make_unique<LastingDriver>(std::move(driver), std::move(open), options.oom_watch);
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> OpenDriver(const DriverOptions& options) {

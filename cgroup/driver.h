@@ -6,6 +6,7 @@
 #define CGROUP_DRIVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cgroup/limits.h"
+#include "cgroup/oom_watch.h"
 #include "node/base/unique_fd.h"
 
 namespace noded::cgroup {
@@ -67,6 +69,11 @@ class Group {
   absl::StatusOr<Stats> ReadStats() const;
   virtual absl::StatusOr<std::unique_ptr<Sampler>> OpenSampler(
       const SampleOptions& options) const = 0;
+  // Tasks of the group, and of those below, that were killed because memory ran out. nullopt: the
+  // host does not tell, or the group is gone. Opens one file.
+  virtual std::optional<uint64_t> OomKills() const = 0;
+  // Has the watch told when memory runs out in the group, by the group's name.
+  virtual absl::Status TellOom(OomWatch& watch) const = 0;
   // From the limits in force, which the kernel's files tell, to `next`: a field that is absent goes
   // back to what a new group has. Only what differs is written, in an order that the kernel takes
   // at each step. All or nothing: when one is refused, those before it are written back in reverse.
@@ -145,6 +152,9 @@ struct DriverOptions {
   std::string parent = "/noded";  // below each hierarchy's root; made when missing
   std::string driver = "auto";    // "auto", "v1", "v2"
   std::string mounts_path = "/proc/self/mountinfo";  // tests give a picture of another host
+  // Told of OOM in every group that is created or opened, as far as the host can. Outlives the
+  // driver; nullptr: nobody is told.
+  OomWatch* oom_watch = nullptr;
 };
 // FAILED_PRECONDITION says what is mounted and what was asked for.
 absl::StatusOr<std::unique_ptr<Driver>> OpenDriver(const DriverOptions& options);

@@ -12,6 +12,7 @@ namespace noded::cgroup {
 namespace {
 
 constexpr uint64_t kNsPerUs = 1000;
+constexpr size_t kUsualBytes = 16 << 10;
 constexpr size_t kMostBytes = 1 << 20;
 
 // Up to and without `end`, taken off the front of `rest`.
@@ -58,18 +59,19 @@ std::optional<PressureLine> ParsePressureLine(std::string_view line) {
 }  // namespace
 
 std::optional<std::string_view> StatReader::Read(const UniqueFd& file) {
+  thread_local std::string buffer(kUsualBytes, '\0');
   if (!file) return std::nullopt;
   while (true) {
-    ssize_t got = pread(file.get(), buffer_.data(), buffer_.size(), 0);
+    ssize_t got = pread(file.get(), buffer.data(), buffer.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       gone_ |= errno == ENODEV;
       return std::nullopt;
     }
     auto size = static_cast<size_t>(got);
-    if (size < buffer_.size()) return std::string_view(buffer_).substr(0, size);
-    if (buffer_.size() >= kMostBytes) return std::nullopt;
-    buffer_.resize(buffer_.size() * 4);
+    if (size < buffer.size()) return std::string_view(buffer).substr(0, size);
+    if (buffer.size() >= kMostBytes) return std::nullopt;
+    buffer.resize(buffer.size() * 4);
   }
 }
 

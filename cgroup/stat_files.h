@@ -14,19 +14,19 @@
 
 namespace noded::cgroup {
 
-// Where contents are read to, one at a time. Single-threaded.
+// Reads held files, one at a time. Thread-compatible.
 class StatReader {
  public:
-  StatReader() : buffer_(16 << 10, '\0') {}
-  // The content, until the next call. nullopt when the file is not held or cannot be read. One
-  // system call, as long as the content is smaller than the buffer, which grows up to 1 MiB.
+  // The content, until the thread's next call of any reader: they share a buffer a thread, because
+  // one each would be 16 KiB for every container that is sampled. nullopt when the file is not held
+  // or cannot be read. One system call, as long as the content is smaller than the buffer, which
+  // grows up to 1 MiB.
   std::optional<std::string_view> Read(const UniqueFd& file);
   std::optional<uint64_t> ReadNumber(const UniqueFd& file);
   // Whether a file said since construction that its group is no more.
   bool gone() const { return gone_; }
 
  private:
-  std::string buffer_;
   bool gone_ = false;
 };
 

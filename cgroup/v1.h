@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,8 @@ class V1Group : public Group {
 
   absl::StatusOr<AttachFds> OpenAttach() const override;
   absl::StatusOr<std::unique_ptr<Sampler>> OpenSampler(const SampleOptions& options) const override;
+  std::optional<uint64_t> OomKills() const override;
+  absl::Status TellOom(OomWatch& watch) const override;
   absl::Status Update(const Limits& next, const UpdateOptions& options) override;
   absl::StatusOr<std::vector<pid_t>> Pids() const override;
   absl::Status Freeze() override;

@@ -23,6 +23,21 @@ UniqueFd TryOpen(int dir, const std::string& file) {
   return fd.ok() ? *std::move(fd) : UniqueFd();
 }
 
+// Of the groups below `dir`, and of itself. What was counted before an error is still true as a
+// lower bound.
+uint64_t SumOomKills(int dir, bool with_top) {
+  uint64_t kills = 0;
+  bool counts = with_top;
+  auto enter = [&](int group) {
+    auto content = counts ? ReadOptional(group, "memory.oom_control") : std::nullopt;
+    counts = true;
+    if (content) kills += ParseKeyed(*content, "oom_kill").value_or(0);
+    return absl::OkStatus();
+  };
+  WalkGroups(dir, enter, [](int, const std::string&) { return absl::OkStatus(); }).IgnoreError();
+  return kills;
+}
+
 }  // namespace
 
 class V1Sampler : public Sampler {
@@ -152,20 +167,7 @@ class V1Sampler : public Sampler {
       return 0;
     }
     auto dir = OpenAt(memory_->parent.get(), name_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!dir.ok()) return 0;
-    uint64_t kills = 0;
-    bool top = true;
-    auto enter = [&](int group) {
-      auto content = top ? std::nullopt : ReadOptional(group, "memory.oom_control");
-      top = false;
-      if (content) kills += ParseKeyed(*content, "oom_kill").value_or(0);
-      return absl::OkStatus();
-    };
-    // What was counted before an error is still true as a lower bound.
-    WalkGroups(dir->get(), enter, [](int, const std::string&) {
-      return absl::OkStatus();
-    }).IgnoreError();
-    return kills;
+    return dir.ok() ? SumOomKills(dir->get(), /*with_top=*/false) : 0;
   }
 
   void SampleBlock(Stats& stats) {
@@ -196,6 +198,19 @@ class V1Sampler : public Sampler {
   std::vector<std::pair<std::string, UniqueFd>> hugetlb_;
   StatReader reader_;
 };
+
+std::optional<uint64_t> V1Group::OomKills() const {
+  auto dir = OpenDir("memory");
+  // A kernel before 4.13 does not count.
+  auto own = dir.ok() ? ReadOptional(dir->get(), "memory.oom_control") : std::nullopt;
+  if (!own || !ParseKeyed(*own, "oom_kill")) return std::nullopt;
+  return SumOomKills(dir->get(), /*with_top=*/true);
+}
+
+absl::Status V1Group::TellOom(OomWatch& watch) const {
+  ASSIGN_OR_RETURN(UniqueFd dir, OpenDir("memory"));
+  return watch.AddV1(name_, dir.get());
+}
 
 absl::StatusOr<std::unique_ptr<Sampler>> V1Group::OpenSampler(const SampleOptions& options) const {
   auto sampler = std::make_unique<V1Sampler>(host_, name_);

@@ -44,6 +44,13 @@ class V2Group : public Group {
     return OpenV2Sampler(*host_, name_, dir_.get(), options);
   }
 
+  std::optional<uint64_t> OomKills() const override {
+    // Of the groups below too.
+    auto content = ReadOptional(dir_.get(), "memory.events");
+    return content ? ParseKeyed(*content, "oom_kill") : std::nullopt;
+  }
+  absl::Status TellOom(OomWatch& watch) const override { return watch.AddV2(name_, dir_.get()); }
+
   absl::Status Update(const Limits& next, const UpdateOptions& options) override;
 
   absl::StatusOr<std::vector<pid_t>> Pids() const override { return TreePids(dir_.get()); }

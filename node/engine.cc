@@ -61,12 +61,15 @@ absl::Status EngineImpl::Open() {
   ASSIGN_OR_RETURN(host_, ReadHostFacts());
   ASSIGN_OR_RETURN(boot_id_, ReadBootId());
   RETURN_IF_ERROR(OpenDirectories());
+  ASSIGN_OR_RETURN(oom_watch_, cgroup::OomWatch::Create());
   RETURN_IF_ERROR(DriverFor(options_.cgroup_parent).status());
   ASSIGN_OR_RETURN(loop_, EventLoop::Create());
   pool_ = std::make_unique<WorkerPool>(kWorkers, kMaxQueuedWork);
   paths_ = std::make_unique<PathChecks>(loop_.get(), kPathThreads, kPathBound);
   RETURN_IF_ERROR(OpenRegistry());
   ASSIGN_OR_RETURN(logs_, LogService::Create(loop_.get(), pool_.get(), registry_.get()));
+  oom_ = std::make_unique<OomMonitor>(this, oom_watch_.get(), options_.kernel_log);
+  sampling_ = std::make_unique<Sampling>(this, options_.pressure, options_.sample_interval);
   RecoverAll();
   KeepSpareSupervisor();
   ScheduleReaping();
@@ -95,7 +98,9 @@ EngineImpl::~EngineImpl() {
   }
   logs_.reset();
   paths_.reset();
+  sampling_.reset();
   pool_.reset();
+  oom_.reset();
   {
     absl::MutexLock lock(&spare_mutex_);
     spare_.reset();
@@ -179,8 +184,10 @@ absl::StatusOr<cgroup::Driver*> EngineImpl::DriverFor(const std::string& parent)
                           absl::StrCat("more than ", kMaxCgroupParents, " cgroup parents")),
                       reason::kLimitReached);
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Driver> driver,
-                   cgroup::OpenDriver({.parent = parent, .driver = options_.cgroup_driver}));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<cgroup::Driver> driver,
+      cgroup::OpenDriver(
+          {.parent = parent, .driver = options_.cgroup_driver, .oom_watch = oom_watch_.get()}));
   return drivers_.emplace(parent, std::move(driver)).first->second.get();
 }
 

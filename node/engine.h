@@ -33,6 +33,8 @@ struct EngineOptions {
   // Zero: containers are sampled only while a Stats stream asks; else also in the background, that
   // often.
   absl::Duration sample_interval = absl::ZeroDuration();
+  // Tells whom the OOM killer took; empty, or one that cannot be read: nobody is named.
+  std::string kernel_log = "/dev/kmsg";
   bool pressure = true;  // samples have PSI, a quarter of their cost
   // Told, a line at a time and on any thread, what happened that no caller is told: a supervisor
   // was lost, something was left behind. May be empty.

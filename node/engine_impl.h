@@ -1,6 +1,6 @@
 // The engine behind node/engine.h: what its use cases share. Each use case is one source file of
 // this room (create.cc, start.cc, supervisor.cc, exit.cc, stop.cc, pause.cc, update.cc, remove.cc,
-// exec.cc, attach.cc, stats.cc, top.cc, info.cc, recovery.cc).
+// exec.cc, attach.cc, oom.cc, stats.cc, top.cc, info.cc, recovery.cc).
 //
 // Threads: calls come on any thread and are put on the pool; supervisors, timers and pipes are
 // heard on the loop, whose callbacks hand on what blocks. What changes one container runs on its
@@ -25,9 +25,11 @@
 #include "node/event_loop.h"
 #include "node/launch/plan.h"
 #include "node/log_reader.h"
+#include "node/oom_monitor.h"
 #include "node/path_checks.h"
 #include "node/registry.h"
 #include "node/runtime.h"
+#include "node/sampling.h"
 #include "node/shim_client.h"
 #include "node/state_store.h"
 #include "node/worker_pool.h"
@@ -207,8 +209,10 @@ class EngineImpl final : public Engine {
                      const node::v1::AttachStart& start, Finished finished);
   void ResizeContainer(const std::shared_ptr<Runtime>& runtime, const node::v1::TerminalSize& size);
 
-  // ---- stats.cc ----
-  absl::StatusOr<node::v1::StatsSample> Sample(const Snapshot& snapshot);
+  // ---- oom.cc ----
+  // What the kernel has killed for want of memory since it was last recorded is recorded, and told
+  // to watchers. On the pool.
+  void RecordOomKills(const std::shared_ptr<Runtime>& runtime, SharedGroup& group);
 
  private:
   absl::Status OpenDirectories();
@@ -275,6 +279,8 @@ class EngineImpl final : public Engine {
   UniqueFd sockets_dir_;
 
   std::unique_ptr<StateStore> store_;
+  // Before the drivers, which tell it.
+  std::unique_ptr<cgroup::OomWatch> oom_watch_;
   absl::Mutex drivers_mutex_;
   std::map<std::string, std::unique_ptr<cgroup::Driver>> drivers_ ABSL_GUARDED_BY(drivers_mutex_);
   std::unique_ptr<EventLoop> loop_;
@@ -282,6 +288,8 @@ class EngineImpl final : public Engine {
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<PathChecks> paths_;
   std::unique_ptr<LogService> logs_;
+  std::unique_ptr<Sampling> sampling_;
+  std::unique_ptr<OomMonitor> oom_;
 
   absl::Mutex closing_mutex_;
   bool closing_ ABSL_GUARDED_BY(closing_mutex_) = false;

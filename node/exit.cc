@@ -28,12 +28,6 @@ constexpr absl::Duration kGroupBound = absl::Seconds(1);
 constexpr absl::Duration kGroupRetryFirst = absl::Seconds(2);
 constexpr absl::Duration kGroupRetryLast = absl::Minutes(10);
 
-bool HadOomKill(SharedGroup* group) {
-  if (group == nullptr) return false;
-  absl::StatusOr<cgroup::Stats> stats = group->ReadStats();
-  return stats.ok() && stats->oom_kills.value_or(0) > 0;
-}
-
 }  // namespace
 
 absl::StatusOr<ExitRecord> EngineImpl::ReadExitFile(const std::string& id) {
@@ -132,10 +126,12 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
   {
     absl::MutexLock lock(&runtime->mutex);
     group = std::move(runtime->group);
-    runtime->network = nullptr;
+    // Holds a descriptor of the container's network, and so the network.
+    runtime->meter = nullptr;
     runtime->last_sample = nullptr;
   }
-  bool oom_killed = HadOomKill(group.get());
+  // First, because watchers are told of it by itself, and the reason of the exit depends on it.
+  if (group != nullptr) RecordOomKills(runtime, *group);
   absl::StatusOr<Snapshot> exited = registry_->Change(
       runtime->id, node::v1::CONTAINER_EVENT_TYPE_EXITED,
       [&](ContainerRecord& record) {
@@ -143,7 +139,7 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
         if (!MayHaveProcess(record.container()) || record.container().pid() != exit.pid()) {
           return absl::AlreadyExistsError("recorded already");
         }
-        MarkExited(record, exit, oom_killed, error);
+        MarkExited(record, exit, error);
         return absl::OkStatus();
       },
       Saving::kIfPossible);
@@ -157,6 +153,7 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
     runtime->init = nullptr;
     runtime->pending_attachments.clear();
   }
+  oom_->Forget(runtime->id);
   // Told first, cleaned after: who waits for the exit need not wait for the removal of groups, and
   // what comes next for this container waits in its queue.
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);

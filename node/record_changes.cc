@@ -19,10 +19,11 @@ using node::state::v1::ContainerRecord;
 using node::v1::Container;
 using node::v1::ExitReason;
 
-ExitReason ReasonOf(const ContainerRecord& record, const ExitRecord& exit, bool oom_killed) {
+ExitReason ReasonOf(const ContainerRecord& record, const ExitRecord& exit) {
   if (!exit.has_code() && !exit.has_signal()) return node::v1::EXIT_REASON_UNKNOWN;
   if (record.stop_requested()) return node::v1::EXIT_REASON_STOPPED;
-  if (oom_killed && exit.signal() == SIGKILL) return node::v1::EXIT_REASON_OOM_KILLED;
+  if (record.container().oom_killed() && exit.signal() == SIGKILL)
+    return node::v1::EXIT_REASON_OOM_KILLED;
   if (exit.has_signal()) return node::v1::EXIT_REASON_SIGNALED;
   return node::v1::EXIT_REASON_COMPLETED;
 }
@@ -58,6 +59,8 @@ void MarkStarting(ContainerRecord& record) {
   container.clear_exit_status();
   container.clear_exit_reason();
   container.clear_oom_killed();
+  container.clear_oom_kills();
+  container.clear_last_oom_kill();
   container.clear_error();
   container.clear_exec_ids();
   record.set_start_ticks(0);
@@ -86,8 +89,7 @@ void MarkStartFailed(ContainerRecord& record, const std::string& why) {
   *container.mutable_finish_time() = TimeUtil::GetCurrentTime();
 }
 
-void MarkExited(ContainerRecord& record, const ExitRecord& exit, bool oom_killed,
-                const std::string& error) {
+void MarkExited(ContainerRecord& record, const ExitRecord& exit, const std::string& error) {
   Container& container = *record.mutable_container();
   // What is wrong with a damaged record stays to be said.
   if (container.state() != node::v1::CONTAINER_STATE_UNKNOWN) container.set_error(error);
@@ -99,8 +101,15 @@ void MarkExited(ContainerRecord& record, const ExitRecord& exit, bool oom_killed
   if (exit.has_code()) status.set_code(exit.code());
   if (exit.has_signal()) status.set_signal(exit.signal());
   *container.mutable_finish_time() = TimeUtil::NanosecondsToTimestamp(exit.time_ns());
-  container.set_exit_reason(ReasonOf(record, exit, oom_killed));
-  container.set_oom_killed(oom_killed);
+  container.set_exit_reason(ReasonOf(record, exit));
+}
+
+void MarkOomKilled(ContainerRecord& record, uint64_t kills,
+                   const std::optional<node::v1::OomKill>& last) {
+  Container& container = *record.mutable_container();
+  container.set_oom_killed(kills > 0);
+  container.set_oom_kills(kills);
+  if (last) *container.mutable_last_oom_kill() = *last;
 }
 
 void MarkExecStarted(ContainerRecord& record, const std::string& exec_id) {

@@ -2,6 +2,8 @@
 #ifndef NODE_RECORD_CHANGES_H_
 #define NODE_RECORD_CHANGES_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -25,9 +27,13 @@ void MarkStarting(node::state::v1::ContainerRecord& record);
 void MarkRunning(node::state::v1::ContainerRecord& record,
                  const node::shim::v1::RunningRecord& launched, const std::string& boot_id);
 void MarkStartFailed(node::state::v1::ContainerRecord& record, const std::string& why);
-// `error`: what went wrong besides, empty when nothing did.
+// After MarkOomKilled, if that is due: the reason depends on it. `error`: what went wrong besides,
+// empty when nothing did.
 void MarkExited(node::state::v1::ContainerRecord& record, const node::shim::v1::ExitRecord& exit,
-                bool oom_killed, const std::string& error);
+                const std::string& error);
+// So many kills in this run. `last`: what is known of the last one.
+void MarkOomKilled(node::state::v1::ContainerRecord& record, uint64_t kills,
+                   const std::optional<node::v1::OomKill>& last);
 void MarkExecStarted(node::state::v1::ContainerRecord& record, const std::string& exec_id);
 void MarkExecEnded(node::state::v1::ContainerRecord& record, const std::string& exec_id);
 

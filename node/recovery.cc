@@ -183,6 +183,8 @@ void EngineImpl::Adopted(const std::shared_ptr<Runtime>& runtime, const State& s
     if (shim.ok()) runtime->shim_process = std::make_shared<const Pidfd>(*std::move(shim));
   }
   RecordAdopted(runtime, running, state);
+  // What was killed while nobody was told.
+  if (std::shared_ptr<SharedGroup> group = runtime->Group()) RecordOomKills(runtime, *group);
   for (const ExecState& exec : state.execs()) {
     if (exec.exited()) {
       HandleExecExited(runtime, exec);
@@ -289,8 +291,7 @@ void EngineImpl::RecordHostRestarted(const std::shared_ptr<Runtime>& runtime) {
           ->Change(
               runtime->id, node::v1::CONTAINER_EVENT_TYPE_EXITED,
               [](ContainerRecord& record) {
-                MarkExited(record, UnknownExit(record.container().pid()), false,
-                           "the host was restarted");
+                MarkExited(record, UnknownExit(record.container().pid()), "the host was restarted");
                 record.mutable_container()->set_exit_reason(node::v1::EXIT_REASON_HOST_RESTARTED);
                 return absl::OkStatus();
               },

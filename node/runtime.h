@@ -24,6 +24,7 @@ namespace noded {
 
 class AttachSession;
 class ExecSession;
+class Meter;
 
 // A container's cgroup, shared between what measures it and what kills it. Thread-safe: a Group
 // alone is thread-compatible only.
@@ -63,18 +64,19 @@ class SharedGroup {
     absl::ReaderMutexLock lock(&mutex_);
     return group_->frozen();
   }
-  absl::StatusOr<cgroup::Stats> ReadStats() {
+  std::optional<uint64_t> OomKills() {
     absl::ReaderMutexLock lock(&mutex_);
-    return group_->ReadStats();
+    return group_->OomKills();
   }
   // UNAVAILABLE while it is being changed, killed or removed, because a sample of many containers
   // must not wait for one.
-  absl::StatusOr<cgroup::Stats> TryReadStats() {
+  absl::StatusOr<std::unique_ptr<cgroup::Sampler>> TryOpenSampler(
+      const cgroup::SampleOptions& options) {
     if (!mutex_.ReaderTryLock())
       return absl::UnavailableError("the cgroup is being changed or removed");
-    absl::StatusOr<cgroup::Stats> stats = group_->ReadStats();
+    absl::StatusOr<std::unique_ptr<cgroup::Sampler>> sampler = group_->OpenSampler(options);
     mutex_.ReaderUnlock();
-    return stats;
+    return sampler;
   }
 
  private:
@@ -108,11 +110,11 @@ struct Runtime {
   // Execs that run, by id; kept until their end is known though their client may be gone.
   std::map<std::string, std::shared_ptr<ExecSession>> execs ABSL_GUARDED_BY(mutex);
 
-  // /proc/PID/net/dev of init, opened by the first sample of a private network.
-  std::shared_ptr<const UniqueFd> network ABSL_GUARDED_BY(mutex);
+  // Of the present run: what it is measured with, made by its first sample, and the last
+  // sample with its time since boot.
+  std::shared_ptr<Meter> meter ABSL_GUARDED_BY(mutex);
   std::shared_ptr<const node::v1::StatsSample> last_sample ABSL_GUARDED_BY(mutex);
-  std::optional<uint64_t> layer_bytes ABSL_GUARDED_BY(mutex);
-  absl::Time layer_measured ABSL_GUARDED_BY(mutex) = absl::InfinitePast();
+  absl::Duration sampled ABSL_GUARDED_BY(mutex);
 
   std::shared_ptr<ShimClient> Shim() {
     absl::MutexLock lock(&mutex);

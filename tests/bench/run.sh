@@ -2,7 +2,7 @@
 # Measures noded against a floor program and against installed peers, in one run, and prints a table.
 # Numbers of different runs or machines do not compare; the ratios of one run do.
 #
-# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client|cgroup]
+# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client|cgroup|stats]
 #   --bin DIR       where noded and the bench programs are (default build/release/bin, built with
 #                   cmake --preset release -DNODED_BUILD_TESTS=ON && cmake --build --preset release)
 #   --count N       starts of each contender (100)
@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     *) echo "run.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
   esac
 done
-for program in noded nodectl node-shim bench_start bench_size bench_cgroup floor; do
+for program in noded nodectl node-shim bench_start bench_size bench_cgroup bench_stats floor; do
   [ -x "$bin/$program" ] || { echo "run.sh: $bin/$program is missing; build it first (see --help)" >&2; exit 1; }
 done
 
@@ -31,7 +31,7 @@ address=unix://$work/noded.sock
 noded=
 cleanup() {
   [ -z "$noded" ] || { kill "$noded" 2>/dev/null || true; wait "$noded" 2>/dev/null || true; }
-  for group in /sys/fs/cgroup/noded-bench /sys/fs/cgroup/*/noded-bench; do rmdir "$group" 2>/dev/null || true; done
+  for group in /sys/fs/cgroup/{,*/}noded-bench{,-stats}; do rmdir "$group" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -63,3 +63,4 @@ if { [ -z "$only" ] || [ "$only" = client ]; } && [ -x "$bin/bare_client" ]; the
   "$bin/bench_start" --pair "$count" "$bin/nodectl -a $address version" "$bin/bare_client $address"
 fi
 [ -n "$only" ] && [ "$only" != cgroup ] || "$bin/bench_cgroup"
+[ -n "$only" ] && [ "$only" != stats ] || "$bin/bench_stats" "$work" "$root" "$bin/node-shim" 500

@@ -40,20 +40,28 @@ ExitRecord Signal(int signal) {
 }
 
 ExitReason ReasonAfter(ContainerRecord record, const ExitRecord& exit, bool oom_killed = false) {
-  MarkExited(record, exit, oom_killed, "");
+  if (oom_killed) MarkOomKilled(record, 1, std::nullopt);
+  MarkExited(record, exit, "");
   return record.container().exit_reason();
 }
 
 TEST(RecordChangesTest, AStartForgetsTheEndOfTheRunBefore) {
   ContainerRecord record = Running();
   record.set_stop_requested(true);
-  MarkExited(record, Signal(SIGKILL), true, "something");
+  node::v1::OomKill last;
+  last.set_pid(7);
+  MarkOomKilled(record, 3, last);
+  EXPECT_EQ(record.container().oom_kills(), 3u);
+  EXPECT_EQ(record.container().last_oom_kill().pid(), 7);
+  MarkExited(record, Signal(SIGKILL), "something");
   MarkStarting(record);
   const node::v1::Container& container = record.container();
   EXPECT_EQ(container.state(), node::v1::CONTAINER_STATE_STARTING);
   EXPECT_FALSE(container.has_exit_status());
   EXPECT_FALSE(container.has_finish_time());
   EXPECT_FALSE(container.oom_killed());
+  EXPECT_EQ(container.oom_kills(), 0u);
+  EXPECT_FALSE(container.has_last_oom_kill());
   EXPECT_EQ(container.error(), "");
   EXPECT_FALSE(record.stop_requested());
   EXPECT_EQ(container.start_count(), 1);
