@@ -202,6 +202,12 @@ absl::StatusOr<node::v1::ListResponse> EngineImpl::List(const node::v1::ListRequ
   return registry_->List(request);
 }
 
+Engine::StateCounts EngineImpl::CountStates() {
+  StateCounts counts;
+  for (const Snapshot& snapshot : registry_->All()) ++counts[snapshot->container().state()];
+  return counts;
+}
+
 absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>> EngineImpl::Logs(
     const node::v1::LogsRequest& request) {
   return logs_->Logs(request);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "node/start_phases.h"
 #include "node/streams.h"
 #include "node/v1/container_service.pb.h"
 #include "node/v1/node_service.pb.h"
@@ -83,6 +85,11 @@ class Engine {
   virtual absl::StatusOr<node::v1::GetResponse> Get(const node::v1::GetRequest& request) = 0;
   virtual absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) = 0;
   virtual node::v1::GetInfoResponse GetInfo() = 0;
+  // How many containers are in each state; states without one may be missing.
+  using StateCounts = std::map<node::v1::ContainerState, int64_t>;
+  virtual StateCounts CountStates() = 0;
+  // Of all starts since Open; lives as long as the engine.
+  virtual const StartPhases& StartDurations() = 0;
 
   // The first message sent must be `start`; errors come by Next.
   using ExecStream = DuplexStream<node::v1::ExecRequest, node::v1::ExecResponse>;

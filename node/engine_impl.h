@@ -62,6 +62,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<node::v1::GetResponse> Get(const node::v1::GetRequest& request) override;
   absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) override;
   node::v1::GetInfoResponse GetInfo() override;
+  StateCounts CountStates() override;
+  const StartPhases& StartDurations() override { return start_phases_; }
   std::shared_ptr<ExecStream> Exec() override;
   std::shared_ptr<AttachStream> Attach() override;
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>> Logs(
@@ -81,6 +83,7 @@ class EngineImpl final : public Engine {
   Registry* registry() { return registry_.get(); }
   StateStore* store() { return store_.get(); }
   int sockets_dir() const { return sockets_dir_.get(); }
+  StartPhases* start_phases() { return &start_phases_; }
 
   // On the pool. RESOURCE_EXHAUSTED when it is full, UNAVAILABLE once the engine is being
   // destroyed.
@@ -277,6 +280,8 @@ class EngineImpl final : public Engine {
   launch::HostFacts host_;
   std::string boot_id_;
   UniqueFd sockets_dir_;
+
+  StartPhases start_phases_;
 
   std::unique_ptr<StateStore> store_;
   // Before the drivers, which tell it.

@@ -30,7 +30,10 @@ constexpr absl::Duration kQuickCall = absl::Seconds(10);
 class Launch : public std::enable_shared_from_this<Launch> {
  public:
   Launch(EngineImpl* engine, std::shared_ptr<Runtime> runtime, EngineImpl::ContainerDone done)
-      : engine_(engine), runtime_(std::move(runtime)), done_(std::move(done)) {}
+      : engine_(engine),
+        runtime_(std::move(runtime)),
+        done_(std::move(done)),
+        clock_(engine->start_phases()) {}
   ~Launch() {
     // On its way out noded leaves everything to its successor, which completes or undoes it.
     if (!engine_->closing()) Unwind();
@@ -64,6 +67,7 @@ class Launch : public std::enable_shared_from_this<Launch> {
   LaunchInputs inputs_;
   node::shim::v1::LaunchPlan plan_;
   cgroup::AttachFds attach_;
+  StartClock clock_;  // in Go, then in Finish: never both at a time
 
   absl::Mutex mutex_;
   enum class Phase {
@@ -175,12 +179,17 @@ absl::Status Launch::Prepare(const std::function<absl::Status()>& make_record) {
   ASSIGN_OR_RETURN(cgroup::Driver * driver, engine_->DriverFor(engine_->CgroupParentOf(spec_)));
   // First, because without a spare it comes up on another processor beside what follows.
   RETURN_IF_ERROR(StartSupervisor());
+  clock_.Finish(StartPhase::kSupervisor);
   RETURN_IF_ERROR(make_record());
+  clock_.Finish(StartPhase::kFiles);
   RETURN_IF_ERROR(CompilePlan());
   PassAttachments();
   RETURN_IF_ERROR(SendPlan());
+  clock_.Finish(StartPhase::kPlan);
   RETURN_IF_ERROR(MakeGroup(driver));
-  return SendPlacement();
+  RETURN_IF_ERROR(SendPlacement());
+  clock_.Finish(StartPhase::kCgroup);
+  return absl::OkStatus();
 }
 
 void Launch::Go(const std::function<absl::Status()>& make_record) {
@@ -213,8 +222,10 @@ void Launch::Answered(absl::StatusOr<ShimClient::Answer> answer) {
 }
 
 void Launch::Finish(absl::StatusOr<ShimClient::Answer> answer) {
+  if (answer.ok()) clock_.Finish(StartPhase::kAnswer);
   absl::StatusOr<Container> started = RecordRunning(std::move(answer));
   if (!started.ok()) return Fail(started.status());
+  clock_.Finish(StartPhase::kRecord);
   done_(std::move(started));
   engine_->registry()->SaveChanged();
   engine_->KeepSpareSupervisor();

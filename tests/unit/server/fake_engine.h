@@ -158,6 +158,8 @@ class FakeEngine : public Engine {
   std::function<std::shared_ptr<FakeExec>()> new_exec;  // else `exec`, for one call
   std::shared_ptr<FakeExec> exec = std::make_shared<FakeExec>();
   std::shared_ptr<FakeAttach> attach = std::make_shared<FakeAttach>();
+  StateCounts states;
+  noded::StartPhases start_phases;
 
   void RunContainer(node::v1::RunContainerRequest request,
                     Done<node::v1::RunContainerResponse> done) override {
@@ -203,6 +205,8 @@ class FakeEngine : public Engine {
     response.set_version("fake");
     return response;
   }
+  StateCounts CountStates() override { return states; }
+  const noded::StartPhases& StartDurations() override { return start_phases; }
   std::shared_ptr<ExecStream> Exec() override { return new_exec ? new_exec() : exec; }
   std::shared_ptr<AttachStream> Attach() override { return attach; }
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::LogsResponse>>> Logs(
