@@ -112,6 +112,8 @@ ApiServer::~ApiServer() { Drain(absl::ZeroDuration()); }
 
 const std::vector<std::string>& ApiServer::addresses() const { return parts_->addresses; }
 
+const RequestMetrics& ApiServer::requests() const { return parts_->calls.requests(); }
+
 void ApiServer::Drain(absl::Duration most) {
   if (parts_->server == nullptr) return;
   parts_->server->GetHealthCheckService()->Shutdown();

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "node/engine.h"
 #include "server/listener.h"
+#include "server/request_metrics.h"
 #include "server/tls.h"
 
 namespace noded::server {
@@ -26,6 +27,9 @@ class ApiServer {
 
   // Addresses served, with the ports that were chosen.
   const std::vector<std::string>& addresses() const;
+
+  // Of all calls so far; lives as long as this.
+  const RequestMetrics& requests() const;
 
   // Says NOT_SERVING, refuses new calls, ends long streams, gives the others `most` to end, cancels
   // what is left, and stops listening. The engine's operations go on.

@@ -104,17 +104,19 @@ Call::Call(CallSet* calls, const grpc::CallbackServerContext& context, std::stri
       method_(method),
       deadline_(absl::FromChrono(context.deadline())),
       identity_(IdentityOf(context)) {
+  calls_->requests().Begin();
   admission_ = Authorize(identity_, method);
   if (admission_.ok()) admission_ = calls_->Enter();
   entered_ = admission_.ok();
 }
 
 Call::~Call() {
+  const absl::Duration duration = absl::Now() - start_;
+  calls_->requests().End(method_, code_, duration);
   std::vector<LogField> fields = {{"method", std::string(method_)}};
   if (!container_.empty()) fields.push_back({"container", container_});
   fields.push_back({"client", identity_.Text()});
-  fields.push_back(
-      {"duration_ms", absl::StrFormat("%.2f", absl::ToDoubleMilliseconds(absl::Now() - start_))});
+  fields.push_back({"duration_ms", absl::StrFormat("%.2f", absl::ToDoubleMilliseconds(duration))});
   fields.push_back({"code", std::string(CodeName(code_))});
   if (code_ != grpc::StatusCode::OK) fields.push_back({"error", error_});
   Log(LogLevel::kInfo, "request", fields);

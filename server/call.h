@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
+#include "server/request_metrics.h"
 
 namespace noded::server {
 
@@ -56,9 +57,13 @@ class CallSet {
   // over. Returns how many are left.
   size_t Drain(absl::Duration most);
 
+  // Of every call, also of those that were not let in.
+  RequestMetrics& requests() { return requests_; }
+
  private:
   bool IsEmpty() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == 0; }
 
+  RequestMetrics requests_;
   absl::Mutex mutex_;
   size_t count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

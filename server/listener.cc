@@ -110,6 +110,11 @@ absl::StatusOr<Listener> ParseListener(const std::string& text) {
   return listener;
 }
 
+bool IsIpAddress(const std::string& host) {
+  in_addr v4;
+  return ::inet_pton(AF_INET, host.c_str(), &v4) == 1 || IsIpv6(host);
+}
+
 bool IsLoopback(const std::string& host) {
   in_addr v4;
   if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;

@@ -25,6 +25,9 @@ struct Listener {
 // says.
 absl::StatusOr<Listener> ParseListener(const std::string& text);
 
+// An IPv4 or IPv6 literal.
+bool IsIpAddress(const std::string& host);
+
 // 127.0.0.0/8 or ::1, as a literal: a name may resolve to anything.
 bool IsLoopback(const std::string& host);
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,9 @@
 #include "server/api_server.h"
 #include "server/listener.h"
 #include "server/log.h"
+#include "server/metrics_collector.h"
+#include "server/metrics_server.h"
+#include "server/metrics_text.h"
 #include "server/notify.h"
 #include "server/options.h"
 
@@ -114,11 +119,33 @@ absl::Status UseSystemdScope(EngineOptions* options) {
   return absl::OkStatus();
 }
 
+// Open before the engine, so that a mistaken address is told at once; served after it.
+absl::StatusOr<std::optional<MetricsSocket>> OpenMetrics(const Options& options) {
+  if (!options.metrics_listen) return std::nullopt;
+  ASSIGN_OR_RETURN(MetricsSocket socket, OpenMetricsSocket(*options.metrics_listen));
+  return socket;
+}
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(MetricsSocket socket, Engine* engine,
+                                                            const ApiServer& server,
+                                                            const std::string& version) {
+  const std::string address = socket.listener.Address();
+  auto collector = std::make_shared<MetricsCollector>(engine, &server.requests(), version);
+  ASSIGN_OR_RETURN(std::unique_ptr<MetricsServer> metrics,
+                   MetricsServer::Start(std::move(socket), [collector] {
+                     return RenderMetrics(collector->Collect());
+                   }));
+  Log(LogLevel::kInfo, "serving metrics", {{"address", address}});
+  return metrics;
+}
+
 int Serve(const Options& options, const std::string& notify_socket, const sigset_t& signals) {
   for (const Listener& listener : options.listen) {
     if (!listener.is_unix()) continue;
     if (const absl::Status made = MakeSocketDirectory(listener.path); !made.ok()) return Fail(made);
   }
+  absl::StatusOr<std::optional<MetricsSocket>> metrics_socket = OpenMetrics(options);
+  if (!metrics_socket.ok()) return Fail(metrics_socket.status());
   EngineOptions engine_options = options.engine;
   engine_options.report = [](const std::string& line) { Log(LogLevel::kWarning, line); };
   if (!options.cgroup_parent_given && StartedBySystemd()) {
@@ -131,6 +158,13 @@ int Serve(const Options& options, const std::string& notify_socket, const sigset
   absl::StatusOr<std::unique_ptr<ApiServer>> server =
       ApiServer::Start(options.listen, options.tls, engine->get());
   if (!server.ok()) return Fail(server.status());
+  std::unique_ptr<MetricsServer> metrics;
+  if (metrics_socket->has_value()) {
+    absl::StatusOr<std::unique_ptr<MetricsServer>> served =
+        ServeMetrics(*std::move(*metrics_socket), engine->get(), **server, options.engine.version);
+    if (!served.ok()) return Fail(served.status());
+    metrics = *std::move(served);
+  }
   Log(LogLevel::kInfo, "listening",
       {{"addresses", absl::StrJoin((*server)->addresses(), ",")},
        {"version", options.engine.version},
@@ -143,6 +177,7 @@ int Serve(const Options& options, const std::string& notify_socket, const sigset
   Notify(notify_socket, "STOPPING=1");
   GuardExit(signals);
   (*server)->Drain(kDrain);
+  metrics.reset();
   server->reset();
   engine->reset();
   Log(LogLevel::kInfo, "stopped; containers go on");

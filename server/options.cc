@@ -20,6 +20,8 @@ namespace {
 constexpr size_t kMostConfigBytes = 1 << 20;
 constexpr absl::Duration kLeastStartTimeout = absl::Seconds(1);
 constexpr absl::Duration kMostStartTimeout = absl::Hours(1);
+constexpr absl::Duration kLeastMetricsInterval = absl::Seconds(1);
+constexpr absl::Duration kMostMetricsInterval = absl::Hours(1);
 
 // What CLI11 fills in, before it is checked.
 struct RawOptions {
@@ -28,6 +30,8 @@ struct RawOptions {
   std::string log_level = "info";
   std::string log_format = "text";
   std::string start_timeout = "60s";
+  std::string metrics_listen;
+  std::string metrics_interval = "10s";
   std::string config;
 };
 
@@ -95,8 +99,19 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
                   "Longest time for a container or process to reach its exec, 1s to 1h")
       ->capture_default_str()
       ->type_name("DURATION");
-  app->add_flag("--pressure,!--no-pressure", engine.pressure,
-                "Whether statistics hold pressure (PSI), a quarter of their cost. Default: they do");
+  app->add_option(
+         "--metrics-listen", raw->metrics_listen,
+         "Where to serve metrics for Prometheus, as plain HTTP at /metrics: unix:///path or "
+         "host:port, the host an IP address. Read-only, and open to whoever can connect. "
+         "Default: nowhere")
+      ->type_name("ADDRESS");
+  app->add_option("--metrics-interval", raw->metrics_interval,
+                  "How often containers are measured for --metrics-listen, 1s to 1h")
+      ->capture_default_str()
+      ->type_name("DURATION");
+  app->add_flag(
+      "--pressure,!--no-pressure", engine.pressure,
+      "Whether statistics hold pressure (PSI), a quarter of their cost. Default: they do");
   app->set_version_flag("--version", "noded " NODED_VERSION);
   return app;
 }
@@ -145,17 +160,50 @@ absl::StatusOr<std::vector<std::string>> ConfigArguments(const std::string& text
   return arguments;
 }
 
+// A duration option's value, within its bounds, which are whole seconds or hours.
+absl::Status ParseDurationOption(const char* option, const std::string& text, absl::Duration least,
+                                 absl::Duration most, absl::Duration* duration) {
+  if (absl::ParseDuration(text, duration) && *duration >= least && *duration <= most) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(option, ": must be a duration from ",
+                                                 absl::FormatDuration(least), " to ",
+                                                 absl::FormatDuration(most), ", not ", text));
+}
+
+// Anybody who can connect may read them, so neither TLS nor --insecure is asked for.
+absl::Status CheckMetrics(const RawOptions& raw, Options* options) {
+  RETURN_IF_ERROR(ParseDurationOption("--metrics-interval", raw.metrics_interval,
+                                      kLeastMetricsInterval, kMostMetricsInterval,
+                                      &options->engine.sample_interval));
+  if (raw.metrics_listen.empty()) {
+    options->engine.sample_interval = absl::ZeroDuration();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<Listener> listener = ParseListener(raw.metrics_listen);
+  RETURN_IF_ERROR(Annotate(listener.status(), "--metrics-listen"));
+  // A name may resolve to several addresses, of which only some were meant.
+  if (!listener->is_unix() && !IsIpAddress(listener->host)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics-listen: the host must be an IP address, not ", listener->host));
+  }
+  for (const Listener& other : options->listen) {
+    if (other == *listener && (other.is_unix() || other.port != 0)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--metrics-listen: ", raw.metrics_listen, " is --listen's already"));
+    }
+  }
+  options->metrics_listen = *std::move(listener);
+  return absl::OkStatus();
+}
+
 // What concerns more than one option, or is no plain string.
 absl::StatusOr<Options> Check(RawOptions raw) {
   Options& options = raw.options;
   options.log_level = LogLevelNamed(raw.log_level);
   options.log_format = raw.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
-  if (!absl::ParseDuration(raw.start_timeout, &options.engine.start_timeout) ||
-      options.engine.start_timeout < kLeastStartTimeout ||
-      options.engine.start_timeout > kMostStartTimeout) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--start-timeout: must be a duration from 1s to 1h, not ", raw.start_timeout));
-  }
+  RETURN_IF_ERROR(ParseDurationOption("--start-timeout", raw.start_timeout, kLeastStartTimeout,
+                                      kMostStartTimeout, &options.engine.start_timeout));
   const TlsFiles& tls = options.tls;
   if (!tls.empty() && (tls.certificate.empty() || tls.key.empty() || tls.ca.empty())) {
     return absl::InvalidArgumentError("--tls-cert, --tls-key and --tls-ca: all three or none");
@@ -173,6 +221,7 @@ absl::StatusOr<Options> Check(RawOptions raw) {
     }
     options.listen.push_back(std::move(listener));
   }
+  RETURN_IF_ERROR(CheckMetrics(raw, &options));
   options.engine.version = NODED_VERSION;
   return std::move(options);
 }

@@ -2,6 +2,7 @@
 #ifndef SERVER_OPTIONS_H_
 #define SERVER_OPTIONS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace noded::server {
 struct Options {
   EngineOptions engine;
   std::vector<Listener> listen;
+  std::optional<Listener> metrics_listen;  // engine.sample_interval is zero without
   TlsFiles tls;
   bool insecure = false;
   // engine.cgroup_parent was asked for, and is not only the default.

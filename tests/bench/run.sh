@@ -2,7 +2,7 @@
 # Measures noded against a floor program and against installed peers, in one run, and prints a table.
 # Numbers of different runs or machines do not compare; the ratios of one run do.
 #
-# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client|cgroup|stats]
+# usage: tests/bench/run.sh [--bin DIR] [--count N] [--containers N] [--cycles N] [--only start|size|client|cgroup|stats|metrics]
 #   --bin DIR       where noded and the bench programs are (default build/release/bin, built with
 #                   cmake --preset release -DNODED_BUILD_TESTS=ON && cmake --build --preset release)
 #   --count N       starts of each contender (100)
@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     *) echo "run.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
   esac
 done
-for program in noded nodectl node-shim bench_start bench_size bench_cgroup bench_stats floor; do
+for program in noded nodectl node-shim bench_start bench_size bench_cgroup bench_stats bench_metrics floor; do
   [ -x "$bin/$program" ] || { echo "run.sh: $bin/$program is missing; build it first (see --help)" >&2; exit 1; }
 done
 
@@ -64,3 +64,4 @@ if { [ -z "$only" ] || [ "$only" = client ]; } && [ -x "$bin/bare_client" ]; the
 fi
 [ -n "$only" ] && [ "$only" != cgroup ] || "$bin/bench_cgroup"
 [ -n "$only" ] && [ "$only" != stats ] || "$bin/bench_stats" "$work" "$root" "$bin/node-shim" 500
+[ -n "$only" ] && [ "$only" != metrics ] || "$bin/bench_metrics"

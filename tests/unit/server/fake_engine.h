@@ -158,6 +158,7 @@ class FakeEngine : public Engine {
   std::function<std::shared_ptr<FakeExec>()> new_exec;  // else `exec`, for one call
   std::shared_ptr<FakeExec> exec = std::make_shared<FakeExec>();
   std::shared_ptr<FakeAttach> attach = std::make_shared<FakeAttach>();
+  std::vector<LastSample> samples;
   StateCounts states;
   noded::StartPhases start_phases;
 
@@ -218,7 +219,7 @@ class FakeEngine : public Engine {
       const node::v1::StatsRequest&) override {
     return Unset();
   }
-  std::vector<LastSample> LastSamples() override { return {}; }
+  std::vector<LastSample> LastSamples() override { return samples; }
   absl::StatusOr<std::shared_ptr<ResponseStream<node::v1::WatchResponse>>> Watch(
       const node::v1::WatchRequest&) override {
     return Unset();

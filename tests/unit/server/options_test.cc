@@ -40,6 +40,8 @@ TEST(ParseOptions, HasDefaults) {
   EXPECT_EQ(options->engine.start_timeout, absl::Seconds(60));
   EXPECT_NE(options->engine.version, "");
   EXPECT_EQ(Addresses(*options), std::vector<std::string>{"unix:///run/noded/noded.sock"});
+  EXPECT_FALSE(options->metrics_listen.has_value());
+  EXPECT_EQ(options->engine.sample_interval, absl::ZeroDuration());
   EXPECT_TRUE(options->tls.empty());
   EXPECT_FALSE(options->insecure);
   EXPECT_EQ(options->log_level, LogLevel::kInfo);
@@ -96,6 +98,25 @@ TEST(ParseOptions, SocketFollowsTheStateDirectory) {
   EXPECT_EQ(Addresses(*options), std::vector<std::string>{"unix:///run/second/noded.sock"});
 }
 
+TEST(ParseOptions, TakesWhereToServeMetrics) {
+  const auto tcp = ParseOptions({"--metrics-listen", "0.0.0.0:9633"});
+  ASSERT_TRUE(tcp.ok()) << tcp.status();
+  ASSERT_TRUE(tcp->metrics_listen.has_value());
+  EXPECT_EQ(tcp->metrics_listen->Address(), "0.0.0.0:9633");
+  EXPECT_EQ(tcp->engine.sample_interval, absl::Seconds(10));
+  const auto v6 = ParseOptions({"--metrics-listen=[::1]:0", "--metrics-interval=1m"});
+  ASSERT_TRUE(v6.ok()) << v6.status();
+  EXPECT_EQ(v6->metrics_listen->Address(), "[::1]:0");
+  EXPECT_EQ(v6->engine.sample_interval, absl::Minutes(1));
+  const auto file = ParseConfig("metrics-listen = \"unix:///run/m.sock\"\n", "f");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->metrics_listen->Address(), "unix:///run/m.sock");
+  // Nobody would see the samples.
+  const auto nowhere = ParseOptions({"--metrics-interval", "5s"});
+  ASSERT_TRUE(nowhere.ok()) << nowhere.status();
+  EXPECT_EQ(nowhere->engine.sample_interval, absl::ZeroDuration());
+}
+
 TEST(ParseOptions, RefusesWhatIsWrong) {
   const struct {
     std::vector<std::string> args;
@@ -117,6 +138,12 @@ TEST(ParseOptions, RefusesWhatIsWrong) {
       {{"--start-timeout", "10ms"}, "--start-timeout"},
       {{"--start-timeout", "2h"}, "--start-timeout"},
       {{"--start-timeout", "inf"}, "--start-timeout"},
+      {{"--metrics-listen", "nowhere"}, "--metrics-listen: listen address \"nowhere\""},
+      {{"--metrics-listen", "host:99999"}, "the port must be a number from 0 to 65535"},
+      {{"--metrics-listen", "node.lab:9633"}, "the host must be an IP address, not node.lab"},
+      {{"--metrics-listen", "unix:///a", "--listen", "unix:///a"}, "is --listen's already"},
+      {{"--metrics-interval", "10ms"}, "--metrics-interval: must be a duration from 1s to 1h"},
+      {{"--metrics-interval", "often"}, "--metrics-interval: must be a duration from 1s to 1h"},
       {{"--tls-cert", "c"}, "all three or none"},
       {{"--tls-cert", "c", "--tls-key", "k"}, "all three or none"},
       {{"--listen", "nowhere"}, "listen address \"nowhere\": must be unix:///path or host:port"},
