@@ -8,7 +8,8 @@ usage() {
 usage: deploy/install-deps.sh [--test] [--dev] [--list]
   (no flag)  what the build and deploy/quickstart.sh need
   --test     also what tests/run.sh needs: for unit, integration and e2e tests, and qemu with a kernel for its virtual
-             machine; that kernel is unpacked to a cache directory (/var/cache/noded-vm), never installed
+             machine; that kernel is unpacked to a cache directory (/var/cache/noded-vm), never installed. Of the package
+             prometheus only promtool is wanted: unless it was there before, its server is masked and not started
   --dev      also clang's tools, fuzzing, shellcheck, npm (for buf), and crun and runc to measure against
   --list     only print the packages that are missing
 USAGE
@@ -18,13 +19,13 @@ USAGE
 packages=(
   cmake g++ ninja-build pkg-config
   libabsl-dev libc-ares-dev libcli11-dev libgrpc++-dev libgrpc-dev libprotobuf-dev libre2-dev
-  libseccomp-dev libspdlog-dev libssl-dev nlohmann-json3-dev protobuf-compiler
+  libseccomp-dev libspdlog-dev libssl-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc zlib1g-dev
   busybox-static procps
 )
 test_packages=(
-  ccache iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl python3 python3-grpcio
-  python3-protobuf tmux
+  ccache curl iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl prometheus python3
+  python3-grpcio python3-protobuf tmux
 )
 # For tests/vm: qemu-system-common has virtiofsd, and systemd and dbus run in the machine, not here.
 [ "$(uname -m)" != x86_64 ] ||
@@ -81,7 +82,22 @@ if [ "$(id -u)" -ne 0 ]; then
   }
   as_root=(sudo)
 fi
+# promtool comes with the server, which must not run because of us, neither now nor after the next boot. Where systemd
+# does not run the package starts it by its init script, unless a policy forbids it.
+keep_prometheus_down() {
+  [[ " ${missing[*]} " == *" prometheus "* ]] || return 0
+  "${as_root[@]}" mkdir -p /etc/systemd/system
+  [ -e /etc/systemd/system/prometheus.service ] ||
+    "${as_root[@]}" ln -s /dev/null /etc/systemd/system/prometheus.service
+  local policy=/usr/sbin/policy-rc.d
+  [ ! -e "$policy" ] || return 0
+  trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+  printf '%s\n' '#!/bin/sh' 'case " $* " in *" prometheus "*) exit 101 ;; esac' 'exit 0' |
+    "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 0755 "$policy"
+}
 echo "install-deps: installing ${missing[*]}"
+keep_prometheus_down
 # A list that is a few days old names files that the mirror no longer has, hence the update first; a
 # third-party source that is down must not stop us, so only the installation decides.
 "${as_root[@]}" apt-get update -q || echo "install-deps: apt-get update failed; going on with the lists there are" >&2
