@@ -117,7 +117,7 @@ refused() {
 }
 
 test_a_taken_port_is_a_clear_error() {
-  refused "127.0.0.1:$PORT" --metrics-listen "127.0.0.1:$PORT" "ddress already in use"
+  refused "127.0.0.1:$PORT" --metrics-listen "127.0.0.1:$PORT" "address already in use"
   refused "192.0.2.1:$PORT" --metrics-listen "192.0.2.1:$PORT"
   check 2 "$BIN/noded" --metrics-listen nowhere
   matches "$ERR" '--metrics-listen: listen address "nowhere"' "the complaint"

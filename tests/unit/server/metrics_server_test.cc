@@ -110,7 +110,7 @@ TEST_F(MetricsServerTest, ATakenPortIsToldWithAddressAndFlag) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   const std::string message(second.status().message());
   EXPECT_THAT(message, HasSubstr("--metrics-listen: listen on " + listener_.Address()));
-  EXPECT_THAT(message, HasSubstr("ddress already in use"));
+  EXPECT_THAT(message, HasSubstr("address already in use"));
   const auto foreign = OpenMetricsSocket({.host = "192.0.2.1", .port = 1});
   EXPECT_EQ(foreign.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(foreign.status().message()), HasSubstr("192.0.2.1:1"));
