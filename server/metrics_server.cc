@@ -75,6 +75,10 @@ int PortOf(int fd) {
 
 }  // namespace
 
+MetricsSocket::~MetricsSocket() {
+  if (fd && listener.is_unix()) ::unlink(listener.path.c_str());
+}
+
 absl::StatusOr<MetricsSocket> OpenMetricsSocket(const Listener& listener) {
   if (listener.is_unix()) {
     RETURN_IF_ERROR(Annotate(PrepareUnixSocket(listener.path), "--metrics-listen"));
@@ -82,23 +86,22 @@ absl::StatusOr<MetricsSocket> OpenMetricsSocket(const Listener& listener) {
   }
   Address address = AddressOf(listener);
   if (address.size == 0) return CannotListen(listener, EADDRNOTAVAIL);
-  MetricsSocket opened{
-      UniqueFd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
-      listener};
-  if (!opened.fd) return CannotListen(listener, errno);
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return CannotListen(listener, errno);
   const int on = 1;
   if (!listener.is_unix()) {
     // Or a restart would wait for connections of the last run to be forgotten. It does not share
     // the port with a living listener, as SO_REUSEPORT would.
-    ::setsockopt(opened.fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   }
   if (address.storage.ss_family == AF_INET6) {
-    ::setsockopt(opened.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  if (::bind(opened.fd.get(), address.get(), address.size) != 0 ||
-      ::listen(opened.fd.get(), kBacklog) != 0) {
-    return CannotListen(listener, errno);
-  }
+  if (::bind(fd.get(), address.get(), address.size) != 0) return CannotListen(listener, errno);
+  MetricsSocket opened;
+  opened.fd = std::move(fd);
+  opened.listener = listener;
+  if (::listen(opened.fd.get(), kBacklog) != 0) return CannotListen(listener, errno);
   if (listener.is_unix()) {
     RETURN_IF_ERROR(RestrictUnixSocket(listener.path));
   } else {
@@ -148,7 +151,6 @@ MetricsServer::Loop::~Loop() {
   // that until the loop's thread has ended.
   delete events_.get();
   (void)events_.release();
-  if (socket_.listener.is_unix()) ::unlink(socket_.listener.path.c_str());
 }
 
 absl::Status MetricsServer::Loop::Start() {
@@ -167,8 +169,8 @@ void MetricsServer::Loop::Accept() {
       Add(std::move(fd));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return events_->Rearm(accepting_, EPOLLIN | EPOLLONESHOT);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      // The connection stays in the backlog, so waiting for it would spin.
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      // No descriptor or memory: it stays in the backlog, so waiting for it would spin.
       events_->RunAfter(kAcceptPause, [this] { Accept(); });
       return;
     }

@@ -14,14 +14,20 @@
 
 namespace noded::server {
 
-// A listening socket on exactly the address asked for, an IPv6 one for IPv6 alone. On a Unix
-// socket's path, a file that nobody listens on is replaced; it is left 0660 root:root.
-// FAILED_PRECONDITION when the address is taken or not one of this host. The listener is given back
-// with the port that was chosen.
+// A listening socket; the file of a Unix socket goes with it. Move-only; thread-compatible.
 struct MetricsSocket {
+  MetricsSocket() = default;
+  MetricsSocket(MetricsSocket&&) = default;
+  MetricsSocket& operator=(MetricsSocket&&) = delete;
+  ~MetricsSocket();
+
   UniqueFd fd;
-  Listener listener;
+  Listener listener;  // with the port that was chosen
 };
+
+// On exactly the address asked for, an IPv6 one for IPv6 alone. On a Unix socket's path, a file
+// that nobody listens on is replaced; it is left 0660 root:root. FAILED_PRECONDITION when the
+// address is taken or not one of this host.
 absl::StatusOr<MetricsSocket> OpenMetricsSocket(const Listener& listener);
 
 // Thread-compatible.
@@ -31,7 +37,7 @@ class MetricsServer {
   // scrape at a time. Connections are bounded in number, size of request, and time.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(MetricsSocket socket,
                                                               std::function<std::string()> render);
-  // Ends scrapes under way; removes the file of a Unix socket.
+  // Ends scrapes under way.
   ~MetricsServer();
 
  private:
