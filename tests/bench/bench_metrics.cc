@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "node/base/unique_fd.h"
+#include "server/api_server.h"
 #include "server/metrics_collector.h"
 #include "server/metrics_server.h"
 #include "server/metrics_text.h"
@@ -138,11 +139,11 @@ int main(int argc, char** argv) {
   noded::server::FakeEngine engine;
   for (int i = 1; i <= containers; ++i) engine.samples.push_back(Sample(static_cast<uint64_t>(i)));
   engine.states[node::v1::CONTAINER_STATE_RUNNING] = containers;
-  const noded::server::RequestMetrics requests;
-  const MetricsCollector collector(&engine, &requests, "bench");
-
   std::string directory = "/tmp/noded-bench-metrics-XXXXXX";
   if (mkdtemp(directory.data()) == nullptr) Die("cannot make a directory in /tmp");
+  auto api = noded::server::ApiServer::Start({{.path = directory + "/noded.sock"}}, {}, &engine);
+  if (!api.ok()) Die(api.status().ToString());
+  const MetricsCollector collector(&engine, &(*api)->requests(), "bench");
   const std::string path = directory + "/metrics.sock";
   auto socket = noded::server::OpenMetricsSocket({.path = path});
   if (!socket.ok()) Die(socket.status().ToString());
@@ -160,5 +161,6 @@ int main(int argc, char** argv) {
     if (Scrape(path) < text.size() / 2) Die("a scrape was cut off");
   });
   server->reset();
+  api->reset();
   rmdir(directory.c_str());
 }

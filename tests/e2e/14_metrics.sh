@@ -11,7 +11,8 @@ scrape() { curl -sS --fail --max-time 10 "$METRICS" >"$WORK/scrape"; }
 names_in_scrape() { sed -nE 's/^([a-zA-Z_:][a-zA-Z0-9_:]*)[{ ].*/\1/p' "$WORK/scrape" | sort -u; }
 # scraped LINE_START: a scrape has a line that begins so.
 scraped() { scrape && grep -qF -- "$1" "$WORK/scrape"; }
-value() { grep -m1 -F -- "$1" "$WORK/scrape" | sed 's/.* //'; }
+# value LINE_START: of the first such line.
+value() { awk -v start="$1" 'index($0, start) == 1 {print $NF; exit}' "$WORK/scrape"; }
 expressions() { jq -r '.panels[].targets[]?.expr' "$DASHBOARD"; }
 need_promtool() { command -v promtool >/dev/null || skip "promtool is missing (deploy/install-deps.sh --test)"; }
 
@@ -77,20 +78,21 @@ test_promtool_accepts_each_expression_of_the_dashboard() {
 test_each_name_of_the_dashboard_is_in_a_scrape() {
   scrape
   names_in_scrape >"$WORK/names"
-  local name missing=()
-  # A name before "{", which every selector of the dashboard has, or noded_build_info.
+  local name field stats missing=()
   for name in $(jq -r '.. | strings' "$DASHBOARD" | grep -oE '\b(noded|process)_[a-z_]+\b' | sort -u); do
     grep -qxF "$name" "$WORK/names" || missing+=("$name")
   done
   # What this host's cgroups do not tell is absent, and never 0.
-  local stats
   stats=$(command nodectl stats --no-stream -o json metered)
   for name in "${missing[@]}"; do
     case $name in
-      noded_container_pressure_*) [ "$(jq -r '.. | objects | select(has("pressure")) | "yes"' <<<"$stats")" = "" ] || fail "$name is not in a scrape" ;;
-      noded_container_block_*) [ "$(jq -r '.. | objects | select(has("blockIo")) | "yes"' <<<"$stats")" = "" ] || fail "$name is not in a scrape" ;;
+      noded_container_pressure_*) field=pressure ;;
+      noded_container_block_*) field=blockIo ;;
+      noded_container_oom_events_total) field=oomEvents ;;
       *) fail "$name is in the dashboard and not in a scrape" ;;
     esac
+    [ "$(jq --arg field "$field" '[.. | objects | select(has($field))] | length' <<<"$stats")" = 0 ] ||
+      fail "$name is not in a scrape, and a sample has $field"
     say "not told on this host: $name"
   done
 }
