@@ -30,7 +30,7 @@ std::vector<RequestMetrics::Method> RequestMetrics::Read() const {
     for (int code = 0; code < kStatusCodes; ++code) {
       method.by_code[code] = counts->by_code[code].load(std::memory_order_relaxed);
     }
-    all.push_back(std::move(method));
+    all.push_back(method);
   }
   return all;
 }
