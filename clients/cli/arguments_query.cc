@@ -150,6 +150,7 @@ Finish DeclareStats(FlagSet& flags, const Host&) {
                 return absl::OkStatus();
               });
   flags.Switch("--no-trunc", &options->full, "do not cut ids");
+  flags.Switch("--pressure", &options->pressure, "show how long tasks waited (PSI)");
   return [options](const std::vector<std::string>& args) -> absl::StatusOr<Command> {
     options->containers = args;
     return Command(*options);
@@ -238,11 +239,13 @@ Examples:
 )";
 
 constexpr char kStatsDetails[] =
-    R"(Without containers: all that run. CPU % is of one processor, so two busy ones are 200 %. With -o json each sample is the
-API's message with cumulative counters, one a line.
+    R"(Without containers: all that run, also those that start later. CPU % is of what the quota allows (-- without one) and of
+all processors of the host. On a terminal the table is live, elsewhere each round is a table of lines. What is not known is
+shown as --. With -o json each round is the API's message with cumulative counters, one a line.
 
 Examples:
   nodectl stats
+  nodectl stats --pressure -i 500ms web
   nodectl stats --no-stream web db
 )";
 

@@ -25,6 +25,16 @@ bool IsWanted(const EventsOptions& options, const ContainerEvent& event, bool sn
          std::find(options.types.begin(), options.types.end(), event.type()) != options.types.end();
 }
 
+// " kills=2 pid=4711 process=java memory=512MiB": what is known.
+std::string OomText(const node::v1::Container& container) {
+  std::string text = absl::StrCat(" kills=", container.oom_kills());
+  if (!container.has_last_oom_kill()) return text;
+  const node::v1::OomKill& last = container.last_oom_kill();
+  absl::StrAppend(&text, " pid=", last.pid(), " process=", Printable(last.process()));
+  if (last.has_memory_bytes()) absl::StrAppend(&text, " memory=", HumanSize(last.memory_bytes()));
+  return text;
+}
+
 // "2024-05-01T10:00:00.000000000Z exited 0123456789ab web revision=12 exit=0".
 std::string EventLine(const ContainerEvent& event) {
   const node::v1::Container& container = event.container();
@@ -36,6 +46,7 @@ std::string EventLine(const ContainerEvent& event) {
   }
   if (event.type() == node::v1::CONTAINER_EVENT_TYPE_STARTED)
     absl::StrAppend(&line, " pid=", container.pid());
+  if (event.type() == node::v1::CONTAINER_EVENT_TYPE_OOM_KILLED) line += OomText(container);
   if (event.type() == node::v1::CONTAINER_EVENT_TYPE_EXITED) {
     absl::StrAppend(&line, " exit=", ExitText(container.exit_status()),
                     container.oom_killed() ? " oom" : "");

@@ -138,6 +138,7 @@ struct StatsOptions {
   absl::Duration interval = absl::Seconds(1);
   bool once = false;
   bool full = false;
+  bool pressure = false;
 };
 
 struct EventsOptions {

@@ -100,4 +100,12 @@ test_out_of_memory_is_told() {
   check 0 nodectl rm eater
 }
 
+test_a_killed_child_is_an_event_and_no_exit_reason() {
+  check 0 nodectl run --name parent -m 16m --rootfs "$ROOTFS" /bin/sh -c 'tail /dev/zero; exit 0'
+  same "$(field parent .exit_reason)" EXIT_REASON_COMPLETED reason
+  same "$(field parent .oom_kills)" 1 "kills"
+  if [ -r /dev/kmsg ]; then same "$(field parent .last_oom_kill.process)" tail victim; fi
+  check 0 nodectl rm parent
+}
+
 run_tests

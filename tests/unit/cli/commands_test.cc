@@ -284,6 +284,9 @@ node::v1::StatsResponse Sample(int64_t second, uint64_t cpu_ns) {
   sample->mutable_stats()->mutable_memory()->set_working_set_bytes(16 << 20);
   sample->mutable_stats()->mutable_memory()->set_limit_bytes(64 << 20);
   sample->mutable_stats()->mutable_pids()->set_current(2);
+  sample->mutable_stats()->mutable_cpu()->set_limit_cpus(2);
+  sample->mutable_stats()->mutable_cpu()->set_online_cpus(4);
+  sample->mutable_stats()->add_block_io()->set_read_bytes(1 << 20);
   auto* lo = sample->mutable_stats()->add_networks();
   lo->set_name("lo");
   lo->set_received_bytes(999);
@@ -298,8 +301,10 @@ TEST_F(CommandsTest, StatsOnceTakesTwoSamplesForTheRate) {
     return Status::OK;
   };
   EXPECT_EQ(node_.Run({"stats", "--no-stream", "web"}).out,
-            "CONTAINER ID   NAME   CPU %     MEMORY / LIMIT   MEM %    NET IN / OUT   DISK   PIDS\n"
-            "aaaaaaaaaaaa   web    150.00%   16MiB / 64MiB    25.00%   0B / 0B        --     2\n");
+            "CONTAINER ID   NAME   CPU % LIMIT / HOST   MEMORY / LIMIT   MEM %    NET IN / OUT   "
+            "BLOCK READ / WRITTEN   DISK   PIDS\n"
+            "aaaaaaaaaaaa   web    75.00% / 37.50%      16MiB / 64MiB    25.00%   0B / 0B        "
+            "1MiB / --              --     2\n");
 }
 
 TEST_F(CommandsTest, StatsAsJsonAreTheSamplesThemselves) {
@@ -309,7 +314,40 @@ TEST_F(CommandsTest, StatsAsJsonAreTheSamplesThemselves) {
     return Status::OK;
   };
   EXPECT_THAT(node_.Run({"stats", "--no-stream", "-o", "json"}).out,
-              HasSubstr("\"cpu\":{\"total_ns\":\"5\"}"));
+              HasSubstr("\"cpu\":{\"total_ns\":\"5\""));
+}
+
+TEST_F(CommandsTest, StatsWithPressureShowWhatIsKnownOfIt) {
+  node_.containers().Stats_ = [&](const auto&, auto& writer) {
+    node::v1::StatsResponse sample = Sample(0, 5);
+    sample.mutable_samples(0)->mutable_stats()->mutable_pressure()->mutable_io()->mutable_some();
+    auto& cpu = *sample.mutable_samples(0)->mutable_stats()->mutable_pressure()->mutable_cpu();
+    cpu.mutable_some()->set_avg10(12.5);
+    writer.Write(sample);
+    writer.Write(sample);
+    return Status::OK;
+  };
+  EXPECT_THAT(node_.Run({"stats", "--no-stream", "--pressure"}).out,
+              HasSubstr("12.50% / -- / 0.00%\n"));
+}
+
+TEST_F(CommandsTest, AnEventTellsWhomTheOomKillerTook) {
+  node_.containers().Watch_ = [&](const auto&, auto& writer) {
+    node::v1::WatchResponse response;
+    auto* event = response.add_events();
+    event->set_type(node::v1::CONTAINER_EVENT_TYPE_OOM_KILLED);
+    event->set_revision(9);
+    auto& container = *event->mutable_container();
+    container.set_name("web");
+    container.set_oom_kills(2);
+    container.mutable_last_oom_kill()->set_pid(4711);
+    container.mutable_last_oom_kill()->set_process("ja\x1bva");
+    container.mutable_last_oom_kill()->set_memory_bytes(512 << 20);
+    writer.Write(response);
+    return Status::OK;
+  };
+  EXPECT_THAT(node_.Run({"events", "--filter", "type=oom_killed"}).out,
+              HasSubstr("revision=9 kills=2 pid=4711 process=ja?va memory=512MiB\n"));
 }
 
 TEST_F(CommandsTest, StatsWithoutContainersPrintTheHeader) {
