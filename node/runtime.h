@@ -70,11 +70,12 @@ class SharedGroup {
   }
   // UNAVAILABLE while it is being changed, killed or removed, because a sample of many containers
   // must not wait for one.
-  absl::StatusOr<std::unique_ptr<cgroup::Sampler>> TryOpenSampler(
-      const cgroup::SampleOptions& options) {
-    if (!mutex_.ReaderTryLock())
+  using NewSampler = absl::StatusOr<std::unique_ptr<cgroup::Sampler>>;
+  NewSampler TryOpenSampler(const cgroup::SampleOptions& options) {
+    if (!mutex_.ReaderTryLock()) {
       return absl::UnavailableError("the cgroup is being changed or removed");
-    absl::StatusOr<std::unique_ptr<cgroup::Sampler>> sampler = group_->OpenSampler(options);
+    }
+    NewSampler sampler = group_->OpenSampler(options);
     mutex_.ReaderUnlock();
     return sampler;
   }
