@@ -72,6 +72,8 @@ constexpr Plain kPlain[] = {
     {"noded_container_cpu_throttled_seconds_total", "Time it waited for a new quota period.",
      MetricType::Counter, kNanosecond,
      [](const ContainerStats& s) { return KNOWN(s.cpu(), throttled_ns); }},
+    {"noded_container_cpu_limit_cpus", "Processors that the quota allows. Absent: no quota.",
+     MetricType::Gauge, 1, [](const ContainerStats& s) { return KNOWN(s.cpu(), limit_cpus); }},
     {"noded_container_memory_usage_bytes", "Memory charged, page cache included.",
      MetricType::Gauge, 1, [](const ContainerStats& s) { return KNOWN(s.memory(), usage_bytes); }},
     {"noded_container_memory_working_set_bytes", "Usage without inactive page cache.",

@@ -46,6 +46,7 @@ void FillCgroup(uint64_t seed, node::v1::ContainerStats* stats) {
   cpu.set_periods(seed * 1000);
   cpu.set_throttled_periods(seed * 10);
   cpu.set_throttled_ns(seed * 12'345'678);
+  cpu.set_limit_cpus(0.5);
   node::v1::MemoryStats& memory = *stats->mutable_memory();
   memory.set_usage_bytes(seed << 20);
   memory.set_working_set_bytes(seed << 19);

@@ -44,7 +44,6 @@ test_the_daemon_is_told_of() {
 test_a_container_is_told_of() {
   check 0 nodectl run -d --name metered -m 64m --cpus 0.5 --pids-limit 50 --rootfs "$ROOTFS" \
     sh -c 'dd if=/dev/zero of=/file bs=64k count=16 2>/dev/null; sync; while true; do :; done'
-  check 0 nodectl stats --no-stream metered
   local id
   id=$(field metered .id)
   eventually 10 scraped "noded_container_pids{id=\"$id\",name=\"metered\"} "
@@ -53,6 +52,16 @@ test_a_container_is_told_of() {
   same "$(value "noded_container_pids_limit{id=\"$id\"")" 50 "pids limit"
   same "$(value 'noded_containers{state="running"}')" 1 "running containers"
   same "$(value 'noded_metrics_left_out{kind="container"}')" 0 "containers left out"
+}
+
+# Nobody asks for statistics: the daemon measures by itself, and a scrape does not.
+sampled_after() { scrape && awk -v old="$1" -v new="$(value noded_container_sample_timestamp_seconds)" 'BEGIN {exit !(new > old)}'; }
+test_containers_are_measured_again_and_again() {
+  scrape
+  local first
+  first=$(value noded_container_sample_timestamp_seconds)
+  matches "$first" '^[0-9]' "time of a sample"
+  eventually 10 sampled_after "$first"
 }
 
 test_promtool_accepts_a_scrape() {

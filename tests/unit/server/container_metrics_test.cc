@@ -38,6 +38,7 @@ node::v1::ContainerStats FullStats() {
   cpu.set_periods(100);
   cpu.set_throttled_periods(7);
   cpu.set_throttled_ns(250'000'000);
+  cpu.set_limit_cpus(1.5);
   node::v1::MemoryStats& memory = *stats.mutable_memory();
   memory.set_usage_bytes(64 << 20);
   memory.set_working_set_bytes(32 << 20);
@@ -98,6 +99,7 @@ TEST(ContainerMetrics, TellsBaseUnits) {
       const char* line : {
           R"(noded_container_cpu_usage_seconds_total{id="a",name="name-a"} 2.5)",
           R"(noded_container_cpu_throttled_seconds_total{id="a",name="name-a"} 0.25)",
+          R"(noded_container_cpu_limit_cpus{id="a",name="name-a"} 1.5)",
           R"(noded_container_memory_usage_bytes{id="a",name="name-a"} 67108864)",
           R"(noded_container_oom_kills_total{id="a",name="name-a"} 3)",
           R"(noded_container_pids{id="a",name="name-a"} 4)",
@@ -122,7 +124,7 @@ TEST(ContainerMetrics, NamesFollowPrometheusRules) {
     EXPECT_EQ(family.name.find("_ns"), std::string::npos) << family.name;
     EXPECT_EQ(family.name.find("_us_"), std::string::npos) << family.name;
   }
-  EXPECT_EQ(names.size(), 37u);
+  EXPECT_EQ(names.size(), 38u);
 }
 
 TEST(ContainerMetrics, WhatASampleDoesNotKnowIsAbsentAndNotZero) {
