@@ -137,7 +137,10 @@ TEST_F(PauseTest, APausedOneSeesItsStopSignal) {
   ASSERT_TRUE(stopped.ok()) << stopped.status();
   EXPECT_EQ(stopped->exit_status().code(), 3) << "its own handler has run";
   EXPECT_EQ(stopped->exit_reason(), node::v1::EXIT_REASON_STOPPED);
+  const size_t first_run = Log(container.id()).size();
   ASSERT_TRUE(Start(container.id()).ok());
+  // Until its handler is there: an init without one is sent no SIGTERM by the kernel.
+  ASSERT_TRUE(Eventually([&] { return Log(container.id()).size() > first_run; }));
   ASSERT_TRUE(Pause(container.id()).ok());
   ASSERT_TRUE(Kill(container.id(), "SIGTERM").ok());
   EXPECT_TRUE(Wait(container.id()).ok());
