@@ -82,10 +82,10 @@ TABLE
 }
 
 test_update_of_an_ended_container() {
-  check 0 run_busybox --name done /bin/true
-  check 1 nodectl update --pids-limit 5 done
-  matches "$ERR" "container done is exited"
-  check 0 nodectl rm done
+  check 0 run_busybox --name over /bin/true
+  check 1 nodectl update --pids-limit 5 over
+  matches "$ERR" "container over is exited"
+  check 0 nodectl rm over
   check 0 nodectl create --name new --rootfs "$ROOTFS" /bin/sleep 100
   check 0 nodectl update --pids-limit 5 new
   check 0 nodectl start new
@@ -94,7 +94,7 @@ test_update_of_an_ended_container() {
 }
 
 test_what_the_host_does_not_keep_is_refused_or_told() {
-  [ -z "$(ls /sys/block/*/queue/scheduler 2>/dev/null | xargs -r grep -l '\[bfq\]')" ] || skip "a disk has the bfq scheduler"
+  ! grep -qs '\[bfq\]' /sys/block/*/queue/scheduler || skip "a disk has the bfq scheduler"
   check 125 run_busybox --blkio-weight 50 /bin/true
   matches "$ERR" "limits\.block_io\.weight: .*what would help"
   check 0 run_busybox -d --name told --best-effort --blkio-weight 50 --pids-limit 9 /bin/sleep 100
