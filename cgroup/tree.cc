@@ -313,6 +313,11 @@ absl::Status MissingController(std::string_view field, std::string_view controll
       reason::kNotSupported);
 }
 
+bool MayHaveFile(int parent, const std::string& file) {
+  return faccessat(parent, file.c_str(), F_OK, 0) == 0 ||
+         faccessat(parent, "cgroup.procs", F_OK, 0) != 0;
+}
+
 std::optional<std::string> ReadOptional(int dir, const std::string& file) {
   auto content = ReadFileAt(dir, file);
   if (!content.ok()) return std::nullopt;

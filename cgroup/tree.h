@@ -60,6 +60,10 @@ absl::Status WriteLimit(int dir, const std::string& file, std::string_view value
 // FAILED_PRECONDITION for a limit whose controller is not there.
 absl::Status MissingController(std::string_view field, std::string_view controller);
 
+// Whether groups below `parent` have this file, as it has it itself. A parent that was removed, as
+// a scope is when it is empty, tells nothing: true, and making the group will tell.
+bool MayHaveFile(int parent, const std::string& file);
+
 // Content of a file of the group; nullopt when it is not there or cannot be read.
 std::optional<std::string> ReadOptional(int dir, const std::string& file);
 

@@ -122,8 +122,8 @@ class V1Driver : public Driver {
       return host->Find(controller) != nullptr;
     };
     probe.has_file = [host = host_](std::string_view controller, std::string_view file) {
-      return host->root_parent || faccessat(host->Find(controller)->parent.get(),
-                                            std::string(file).c_str(), F_OK, 0) == 0;
+      return host->root_parent ||
+             MayHaveFile(host->Find(controller)->parent.get(), std::string(file));
     };
     if (const Hierarchy* unified = host_->Unified()) {
       int dir = unified->parent.get();

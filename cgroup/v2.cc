@@ -126,8 +126,7 @@ class V2Driver : public Driver {
       return controller == "freezer" || host->Has(controller);
     };
     probe.has_file = [host = host_](std::string_view, std::string_view file) {
-      return host->root_parent ||
-             faccessat(host->parent.get(), std::string(file).c_str(), F_OK, 0) == 0;
+      return host->root_parent || MayHaveFile(host->parent.get(), std::string(file));
     };
     probe.device_programs = host_->devices;
     probe.unified_freezer = true;

@@ -69,7 +69,8 @@ TEST_F(MeasureTest, AStreamOfAllThatRun) {
     ASSERT_TRUE(next.ok() && next->has_value()) << next.status();
     EXPECT_EQ((*next)->samples_size(), 3);
   }
-  EXPECT_GE(absl::Now() - before, absl::Milliseconds(290));
+  // Three intervals, of which the first may be shorter: a sample taken for another may serve.
+  EXPECT_GE(absl::Now() - before, absl::Milliseconds(200));
   (*stream)->Cancel();
   EXPECT_TRUE(absl::IsCancelled(Next(**stream).status()));
 }

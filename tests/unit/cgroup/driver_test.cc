@@ -111,6 +111,9 @@ TEST_P(DriverTest, RemovedParentIsMadeAgain) {
   }
   EXPECT_THAT(*driver_->List(), IsEmpty());
   for (const std::string& parent : host_.Directories("noded")) host_.RemoveDir(parent);
+  // Asked before a group is made: what is not there any more is not said to be unknown to the
+  // kernel.
+  EXPECT_THAT(driver_->Unenforceable({.memory_bytes = 1 << 30, .pids_max = 10}), IsEmpty());
   Make("web");
   EXPECT_THAT(*driver_->List(), ElementsAre("web"));
 }
