@@ -137,7 +137,11 @@ absl::Status EngineImpl::KillAll(const std::shared_ptr<Runtime>& runtime) {
 void EngineImpl::KillAndAwait(std::shared_ptr<Runtime> runtime,
                               std::function<void(absl::StatusOr<Snapshot>)> done) {
   absl::Status killed = KillAll(runtime);
-  if (!killed.ok()) Report(absl::StrCat("kill ", runtime->id, ": ", killed.message()));
+  Snapshot present = registry_->Get(runtime->id);
+  // One that has just ended by itself has nothing left to kill.
+  if (!killed.ok() && present != nullptr && MayHaveProcess(present->container())) {
+    Report(absl::StrCat("kill ", runtime->id, ": ", killed.message()));
+  }
   AwaitState(runtime->id, HasEnded, kTellBound, [=, this](absl::StatusOr<Snapshot> ended) {
     if (!absl::IsDeadlineExceeded(ended.status())) return done(std::move(ended));
     EndStuckSupervisor(*runtime);
