@@ -3,11 +3,10 @@
 // blkio, 3 pressure.
 #include <sys/stat.h>
 
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cgroup/stat_files.h"
+#include "cgroup/file_sampler.h"
 #include "cgroup/tree.h"
 #include "cgroup/v1.h"
 #include "cgroup/values.h"
@@ -16,12 +15,6 @@
 
 namespace noded::cgroup {
 namespace {
-
-// Invalid when it is not there.
-UniqueFd TryOpen(int dir, const std::string& file) {
-  auto fd = OpenAt(dir, file, O_RDONLY);
-  return fd.ok() ? *std::move(fd) : UniqueFd();
-}
 
 // Of the groups below `dir`, and of itself. What was counted before an error is still true as a
 // lower bound.
@@ -40,78 +33,41 @@ uint64_t SumOomKills(int dir, bool with_top) {
 
 }  // namespace
 
-class V1Sampler : public Sampler {
+class V1Sampler : public FileSampler {
  public:
   V1Sampler(std::shared_ptr<const V1Host> host, std::string name)
-      : host_(std::move(host)), name_(std::move(name)) {}
+      : FileSampler(std::move(name), kFiles), host_(std::move(host)) {}
 
   void Open(const Hierarchy& hierarchy, int dir, const SampleOptions& options) {
-    auto hold = [&](File file, const std::string& name) {
-      if (!files_[file]) files_[file] = TryOpen(dir, name);
-    };
     if (hierarchy.unified) {
-      hold(kCpuUnified, "cpu.stat");
-      if (options.pressure) {
-        hold(kCpuPressure, "cpu.pressure");
-        hold(kMemoryPressure, "memory.pressure");
-        hold(kIoPressure, "io.pressure");
-      }
+      Hold(kCpuUnified, dir, "cpu.stat");
+      if (options.pressure) HoldPressure(dir);
     }
-    if (hierarchy.Has("cpu")) hold(kThrottling, "cpu.stat");
+    if (hierarchy.Has("cpu")) Hold(kThrottling, dir, "cpu.stat");
     if (hierarchy.Has("memory")) {
       memory_ = &hierarchy;
-      hold(kMemoryUsage, "memory.usage_in_bytes");
-      hold(kMemoryPeak, "memory.max_usage_in_bytes");
-      hold(kMemoryStat, "memory.stat");
-      hold(kMemoryFailures, "memory.failcnt");
-      hold(kOom, "memory.oom_control");
+      Hold(kMemoryUsage, dir, "memory.usage_in_bytes");
+      Hold(kMemoryPeak, dir, "memory.max_usage_in_bytes");
+      Hold(kMemoryStat, dir, "memory.stat");
+      Hold(kMemoryFailures, dir, "memory.failcnt");
+      Hold(kOom, dir, "memory.oom_control");
     }
-    if (hierarchy.Has("pids")) {
-      hold(kPids, "pids.current");
-      hold(kPidsMax, "pids.max");
-    }
+    if (hierarchy.Has("pids")) HoldPids(dir);
     if (hierarchy.Has("blkio")) {
-      hold(kBlockBytes, "blkio.throttle.io_service_bytes_recursive");
-      hold(kBlockBytes, "blkio.throttle.io_service_bytes");
-      hold(kBlockOperations, "blkio.throttle.io_serviced_recursive");
-      hold(kBlockOperations, "blkio.throttle.io_serviced");
+      Hold(kBlockBytes, dir, "blkio.throttle.io_service_bytes_recursive");
+      Hold(kBlockBytes, dir, "blkio.throttle.io_service_bytes");
+      Hold(kBlockOperations, dir, "blkio.throttle.io_serviced_recursive");
+      Hold(kBlockOperations, dir, "blkio.throttle.io_serviced");
     }
-    if (hierarchy.Has("hugetlb")) {
-      for (const std::string& size : host_->page_sizes) {
-        UniqueFd fd = TryOpen(dir, absl::StrCat("hugetlb.", size, ".usage_in_bytes"));
-        if (fd) hugetlb_.emplace_back(size, std::move(fd));
-      }
-    }
+    if (hierarchy.Has("hugetlb")) HoldHugetlb(dir, host_->page_sizes, "usage_in_bytes");
   }
 
   // After all of Open: the older files, where the cgroup2 mount does not tell.
   void OpenCpuacct(int dir) {
-    if (files_[kCpuUnified]) return;
-    files_[kCpuTotal] = TryOpen(dir, "cpuacct.usage");
-    files_[kCpuUser] = TryOpen(dir, "cpuacct.usage_user");
-    files_[kCpuSystem] = TryOpen(dir, "cpuacct.usage_sys");
-  }
-
-  absl::StatusOr<Stats> Sample() override {
-    Stats stats;
-    SampleCpu(stats);
-    SampleMemory(stats);
-    stats.pids_current = reader_.ReadNumber(files_[kPids]);
-    stats.pids_limit = reader_.ReadNumber(files_[kPidsMax]);
-    SampleBlock(stats);
-    SamplePressure(kCpuPressure, stats.cpu_pressure);
-    SamplePressure(kMemoryPressure, stats.memory_pressure);
-    SamplePressure(kIoPressure, stats.io_pressure);
-    if (reader_.gone()) {
-      return absl::NotFoundError(absl::StrCat("cgroup \"", name_, "\" is gone"));
-    }
-    return stats;
-  }
-
-  int descriptors() const override {
-    int held = static_cast<int>(hugetlb_.size());
-    for (const UniqueFd& file : files_) held += file.valid();
-    return held;
+    if (file(kCpuUnified)) return;
+    Hold(kCpuTotal, dir, "cpuacct.usage");
+    Hold(kCpuUser, dir, "cpuacct.usage_user");
+    Hold(kCpuSystem, dir, "cpuacct.usage_sys");
   }
 
  private:
@@ -126,33 +82,34 @@ class V1Sampler : public Sampler {
     kMemoryStat,
     kMemoryFailures,
     kOom,
-    kPids,
-    kPidsMax,
     kBlockBytes,
     kBlockOperations,
-    kCpuPressure,
-    kMemoryPressure,
-    kIoPressure,
     kFiles,
   };
 
+  void SampleOwn(Stats& stats) override {
+    SampleCpu(stats);
+    SampleMemory(stats);
+    SampleBlock(stats);
+  }
+
   void SampleCpu(Stats& stats) {
-    if (auto content = reader_.Read(files_[kCpuUnified])) {
+    if (auto content = reader_.Read(file(kCpuUnified))) {
       ParseCpuStatV2(*content, stats);
     } else {
-      stats.cpu_total_ns = reader_.ReadNumber(files_[kCpuTotal]);
-      stats.cpu_user_ns = reader_.ReadNumber(files_[kCpuUser]);
-      stats.cpu_system_ns = reader_.ReadNumber(files_[kCpuSystem]);
+      stats.cpu_total_ns = reader_.ReadNumber(file(kCpuTotal));
+      stats.cpu_user_ns = reader_.ReadNumber(file(kCpuUser));
+      stats.cpu_system_ns = reader_.ReadNumber(file(kCpuSystem));
     }
-    if (auto content = reader_.Read(files_[kThrottling])) ParseThrottlingV1(*content, stats);
+    if (auto content = reader_.Read(file(kThrottling))) ParseThrottlingV1(*content, stats);
   }
 
   void SampleMemory(Stats& stats) {
-    stats.memory_usage_bytes = reader_.ReadNumber(files_[kMemoryUsage]);
-    stats.memory_peak_bytes = reader_.ReadNumber(files_[kMemoryPeak]);
-    stats.memory_max_events = reader_.ReadNumber(files_[kMemoryFailures]);
-    if (auto content = reader_.Read(files_[kMemoryStat])) ParseMemoryStat(*content, true, stats);
-    auto content = reader_.Read(files_[kOom]);
+    stats.memory_usage_bytes = reader_.ReadNumber(file(kMemoryUsage));
+    stats.memory_peak_bytes = reader_.ReadNumber(file(kMemoryPeak));
+    stats.memory_max_events = reader_.ReadNumber(file(kMemoryFailures));
+    if (auto content = reader_.Read(file(kMemoryStat))) ParseMemoryStat(*content, true, stats);
+    auto content = reader_.Read(file(kOom));
     if (content) stats.oom_kills = ParseKeyed(*content, "oom_kill");
     if (stats.oom_kills) *stats.oom_kills += OomKillsBelow();
   }
@@ -162,41 +119,27 @@ class V1Sampler : public Sampler {
     constexpr nlink_t kNoneBelow = 2;
     struct stat info;
     // A directory has a link more for each in it: one system call where there is none, as usual.
-    if (fstatat(memory_->parent.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (fstatat(memory_->parent.get(), group_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
         info.st_nlink <= kNoneBelow) {
       return 0;
     }
-    auto dir = OpenAt(memory_->parent.get(), name_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    auto dir = OpenAt(memory_->parent.get(), group_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     return dir.ok() ? SumOomKills(dir->get(), /*with_top=*/false) : 0;
   }
 
   void SampleBlock(Stats& stats) {
-    if (auto content = reader_.Read(files_[kBlockBytes])) {
+    if (auto content = reader_.Read(file(kBlockBytes))) {
       stats.block_devices.emplace();
       ParseBlkio(*content, BlkioFile::kBytes, *stats.block_devices);
     }
-    if (auto content = reader_.Read(files_[kBlockOperations])) {
+    if (auto content = reader_.Read(file(kBlockOperations))) {
       if (!stats.block_devices) stats.block_devices.emplace();
       ParseBlkio(*content, BlkioFile::kOperations, *stats.block_devices);
     }
-    for (const auto& [size, file] : hugetlb_) {
-      std::optional<uint64_t> usage = reader_.ReadNumber(file);
-      if (!usage) continue;
-      if (!stats.hugetlb) stats.hugetlb.emplace();
-      stats.hugetlb->push_back({size, *usage});
-    }
-  }
-
-  void SamplePressure(File file, std::optional<Pressure>& pressure) {
-    if (auto content = reader_.Read(files_[file])) pressure = ParsePressure(*content);
   }
 
   const std::shared_ptr<const V1Host> host_;
-  const std::string name_;
   const Hierarchy* memory_ = nullptr;
-  std::array<UniqueFd, kFiles> files_;
-  std::vector<std::pair<std::string, UniqueFd>> hugetlb_;
-  StatReader reader_;
 };
 
 std::optional<uint64_t> V1Group::OomKills() const {
