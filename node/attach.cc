@@ -99,7 +99,7 @@ void EngineImpl::ResizeContainer(const std::shared_ptr<Runtime>& runtime,
   node::shim::v1::Request request;
   request.mutable_resize()->set_width(size.width());
   request.mutable_resize()->set_height(size.height());
-  shim->Call(std::move(request), {}, kQuickCall, [](auto) {});
+  shim->Tell(std::move(request), {});
 }
 
 }  // namespace noded

@@ -226,7 +226,7 @@ void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_p
   }
   auto make_files = [&] { return MakeFiles(creation->spec, runtime->id); };
   if (creation->run) {
-    return StartInQueue(runtime, make_files, [this, runtime, done](auto started) {
+    return StartInQueue(runtime, make_files, creation->kept, [this, runtime, done](auto started) {
       if (!started.ok()) Discard(runtime);
       done(std::move(started));
     });

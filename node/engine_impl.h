@@ -23,6 +23,7 @@
 #include "node/base/unique_fd.h"
 #include "node/engine.h"
 #include "node/event_loop.h"
+#include "node/kept_limits.h"
 #include "node/launch/plan.h"
 #include "node/log_reader.h"
 #include "node/oom_monitor.h"
@@ -125,9 +126,11 @@ class EngineImpl final : public Engine {
   // ---- start.cc ----
   // In the container's queue, which must be held until `done` was called. The record is STARTING
   // after `make_record`, which is called once, before the plan is made: what of the container's
-  // files or record is not there yet.
+  // files or record is not there yet. `kept`: the limits, when the host was asked for them just
+  // now.
   void StartInQueue(std::shared_ptr<Runtime> runtime,
-                    const std::function<absl::Status()>& make_record, ContainerDone done);
+                    const std::function<absl::Status()>& make_record,
+                    std::optional<KeptLimits> kept, ContainerDone done);
 
   // ---- supervisor.cc ----
   // The spare one or a new one becomes the container's.

@@ -39,7 +39,8 @@ class ShimClient {
   // or UNAVAILABLE (SUPERVISOR_LOST).
   virtual void Call(node::shim::v1::Request request, const std::vector<int>& fds,
                     absl::Duration timeout, Answered answered) = 0;
-  // As Call for what is not answered. The end of the connection tells when it was not taken.
+  // As Call for what is not answered, or whose answer nobody waits for. The end of the connection
+  // tells when it was not taken.
   virtual void Tell(node::shim::v1::Request request, const std::vector<int>& fds) = 0;
 };
 

@@ -21,18 +21,17 @@ using node::v1::Container;
 
 namespace {
 
-// For what the supervisor answers without waiting for anything.
-constexpr absl::Duration kQuickCall = absl::Seconds(10);
-
 // One attempt to launch. What is acquired is noted with the way to undo it, and undone in reverse
 // when the attempt has failed. The supervisor makes the sources of mounts while the cgroup is made
 // here, so its answer, when it is a failure, may come before that is done: Go waits for both.
 class Launch : public std::enable_shared_from_this<Launch> {
  public:
-  Launch(EngineImpl* engine, std::shared_ptr<Runtime> runtime, EngineImpl::ContainerDone done)
+  Launch(EngineImpl* engine, std::shared_ptr<Runtime> runtime, std::optional<KeptLimits> kept,
+         EngineImpl::ContainerDone done)
       : engine_(engine),
         runtime_(std::move(runtime)),
         done_(std::move(done)),
+        kept_(std::move(kept)),
         clock_(engine->start_phases()) {}
   ~Launch() {
     // On its way out noded leaves everything to its successor, which completes or undoes it.
@@ -49,7 +48,7 @@ class Launch : public std::enable_shared_from_this<Launch> {
   void PassAttachments();
   absl::Status SendPlan();
   absl::Status MakeGroup(cgroup::Driver* driver);
-  absl::Status RecordUnenforced(const KeptLimits& kept);
+  absl::Status AskLimits(const cgroup::Driver& driver);
   absl::Status SendPlacement();
   // On the loop's thread.
   void Answered(absl::StatusOr<ShimClient::Answer> answer);
@@ -62,6 +61,7 @@ class Launch : public std::enable_shared_from_this<Launch> {
   EngineImpl* const engine_;
   const std::shared_ptr<Runtime> runtime_;
   const EngineImpl::ContainerDone done_;
+  std::optional<KeptLimits> kept_;  // of a RunContainer, which has just asked
   std::vector<std::function<void()>> undo_;
   node::v1::ContainerSpec spec_;
   LaunchInputs inputs_;
@@ -85,13 +85,9 @@ absl::Status Launch::CompilePlan() {
 }
 
 absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
-  // Asked again, because swap or a disk's scheduler may be another since the container was created.
-  ASSIGN_OR_RETURN(KeptLimits kept,
-                   KeepLimits(*driver, spec_,
-                              launch::CompileLimits(spec_, inputs_.inputs.devices,
-                                                    inputs_.inputs.block_devices)));
-  RETURN_IF_ERROR(RecordUnenforced(kept));
-  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Group> made, driver->Create(runtime_->id, kept.limits));
+  if (!kept_) RETURN_IF_ERROR(AskLimits(*driver));
+  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Group> made,
+                   driver->Create(runtime_->id, kept_->limits));
   auto group = std::make_shared<SharedGroup>(std::move(made));
   undo_.push_back([this, group] {
     {
@@ -107,14 +103,18 @@ absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
   return absl::OkStatus();
 }
 
-absl::Status Launch::RecordUnenforced(const KeptLimits& kept) {
+// Swap or a disk's scheduler may be another since the container was created.
+absl::Status Launch::AskLimits(const cgroup::Driver& driver) {
+  ASSIGN_OR_RETURN(kept_, KeepLimits(driver, spec_,
+                                     launch::CompileLimits(spec_, inputs_.inputs.devices,
+                                                           inputs_.inputs.block_devices)));
   Snapshot present = engine_->registry()->Get(runtime_->id);
   if (present == nullptr) return ContainerGone();
-  if (IsTold(kept, present->container())) return absl::OkStatus();
+  if (IsTold(*kept_, present->container())) return absl::OkStatus();
   return engine_->registry()
       ->Change(runtime_->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED,
-               [&kept](ContainerRecord& record) {
-                 Tell(kept, *record.mutable_container());
+               [this](ContainerRecord& record) {
+                 Tell(*kept_, *record.mutable_container());
                  return absl::OkStatus();
                })
       .status();
@@ -138,7 +138,7 @@ void Launch::PassAttachments() {
     request.mutable_attach();
     // Not waited for: requests are served in their order, and a client whose socket was not taken
     // sees its end.
-    shim->Call(std::move(request), {socket.get()}, kQuickCall, [](auto) {});
+    shim->Tell(std::move(request), {socket.get()});
   }
 }
 
@@ -267,7 +267,7 @@ void Launch::ApplySize() {
     request.mutable_resize()->set_height(height);
     shim = runtime_->shim;
   }
-  if (shim != nullptr) shim->Call(std::move(request), {}, kQuickCall, [](auto) {});
+  if (shim != nullptr) shim->Tell(std::move(request), {});
 }
 
 void Launch::Unwind() {
@@ -305,7 +305,7 @@ void EngineImpl::Start(node::v1::StartRequest request, Done<node::v1::StartRespo
     };
     if (absl::Status startable = MakeStartable(runtime); !startable.ok()) return started(startable);
     StartInQueue(
-        runtime, [this, runtime] { return RecordStarting(runtime->id); }, started);
+        runtime, [this, runtime] { return RecordStarting(runtime->id); }, std::nullopt, started);
   });
   if (!queued.ok()) answer(queued);
 }
@@ -340,8 +340,9 @@ absl::Status EngineImpl::RecordStarting(const std::string& id) {
 
 void EngineImpl::StartInQueue(std::shared_ptr<Runtime> runtime,
                               const std::function<absl::Status()>& make_record,
-                              ContainerDone done) {
-  std::make_shared<Launch>(this, std::move(runtime), std::move(done))->Go(make_record);
+                              std::optional<KeptLimits> kept, ContainerDone done) {
+  std::make_shared<Launch>(this, std::move(runtime), std::move(kept), std::move(done))
+      ->Go(make_record);
 }
 
 }  // namespace noded
