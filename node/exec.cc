@@ -22,21 +22,14 @@ using node::v1::ExecStart;
 
 namespace {
 
-constexpr absl::Duration kQuickCall = absl::Seconds(10);
 constexpr absl::Duration kTermToKill = absl::Seconds(2);
 // A pipe that holds as much as the largest message needs a fourth of the wake-ups.
 constexpr int kPipeBytes = 1 << 20;
 
-struct Pipe {
-  UniqueFd read, write;
-};
-
-absl::StatusOr<Pipe> MakePipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make pipe");
-  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+absl::StatusOr<Pipe> MakeStream() {
+  ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
   // May be refused (the user's pages for pipes are used up): the default size works too.
-  fcntl(pipe.read.get(), F_SETPIPE_SZ, kPipeBytes);
+  fcntl(pipe.reader.get(), F_SETPIPE_SZ, kPipeBytes);
   return pipe;
 }
 
@@ -84,10 +77,10 @@ absl::StatusOr<PreparationPtr> Prepare(EngineImpl* engine, ExecStart start) {
   ASSIGN_OR_RETURN(prepared->attach, group->OpenAttach());
   if (wanted.detach() || wanted.process().tty()) return prepared;
   if (wanted.process().stdin()) {
-    ASSIGN_OR_RETURN(prepared->input, MakePipe());
+    ASSIGN_OR_RETURN(prepared->input, MakeStream());
   }
-  ASSIGN_OR_RETURN(prepared->output, MakePipe());
-  ASSIGN_OR_RETURN(prepared->error, MakePipe());
+  ASSIGN_OR_RETURN(prepared->output, MakeStream());
+  ASSIGN_OR_RETURN(prepared->error, MakeStream());
   return prepared;
 }
 
@@ -102,9 +95,9 @@ absl::Status SendExec(EngineImpl* engine, const Preparation& prepared,
     fds.push_back(fd.get());
     return static_cast<uint32_t>(fds.size() - 1);
   };
-  if (prepared.input.read) exec.set_stdin(add(prepared.input.read));
-  if (prepared.output.write) exec.set_stdout(add(prepared.output.write));
-  if (prepared.error.write) exec.set_stderr(add(prepared.error.write));
+  if (prepared.input.reader) exec.set_stdin(add(prepared.input.reader));
+  if (prepared.output.writer) exec.set_stdout(add(prepared.output.writer));
+  if (prepared.error.writer) exec.set_stderr(add(prepared.error.writer));
   std::shared_ptr<ShimClient> shim = prepared.runtime->Shim();
   if (shim == nullptr) return SupervisorLost();
   shim->Call(std::move(request), fds, engine->options().start_timeout, std::move(answered));
@@ -131,16 +124,16 @@ absl::StatusOr<ExecSession::Streams> StreamsOf(EngineImpl* engine, Preparation& 
     RETURN_IF_ERROR(open(std::move(answer.fds[0]), streams.output));
     return streams;
   }
-  RETURN_IF_ERROR(open(std::move(prepared.input.write), streams.input));
-  RETURN_IF_ERROR(open(std::move(prepared.output.read), streams.output));
-  RETURN_IF_ERROR(open(std::move(prepared.error.read), streams.error));
+  RETURN_IF_ERROR(open(std::move(prepared.input.writer), streams.input));
+  RETURN_IF_ERROR(open(std::move(prepared.output.reader), streams.output));
+  RETURN_IF_ERROR(open(std::move(prepared.error.reader), streams.error));
   return streams;
 }
 
 void CloseOtherEnds(Preparation& prepared) {
-  prepared.input.read.Reset();
-  prepared.output.write.Reset();
-  prepared.error.write.Reset();
+  prepared.input.reader.Reset();
+  prepared.output.writer.Reset();
+  prepared.error.writer.Reset();
   prepared.attach = {};
 }
 
@@ -149,7 +142,7 @@ void Forget(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id)
   if (shim == nullptr) return;
   node::shim::v1::Request request;
   request.mutable_forget()->add_exec_ids(exec_id);
-  shim->Call(std::move(request), {}, kQuickCall, [](auto) {});
+  shim->Tell(std::move(request), {});
 }
 
 void EraseSession(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id) {
@@ -268,7 +261,7 @@ void EngineImpl::SignalExec(const std::shared_ptr<Runtime>& runtime, const std::
   request.mutable_signal()->set_exec_id(exec_id);
   request.mutable_signal()->set_signal(signal);
   // That it has just ended is no error; its end is told anyway.
-  shim->Call(std::move(request), {}, kQuickCall, [](auto) {});
+  shim->Tell(std::move(request), {});
 }
 
 void EngineImpl::ResizeExec(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id,
@@ -279,7 +272,7 @@ void EngineImpl::ResizeExec(const std::shared_ptr<Runtime>& runtime, const std::
   request.mutable_resize()->set_exec_id(exec_id);
   request.mutable_resize()->set_width(size.width());
   request.mutable_resize()->set_height(size.height());
-  shim->Call(std::move(request), {}, kQuickCall, [](auto) {});
+  shim->Tell(std::move(request), {});
 }
 
 void EngineImpl::EndExec(const std::shared_ptr<Runtime>& runtime, const std::string& exec_id) {

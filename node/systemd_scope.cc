@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,50 +19,13 @@
 #include "cgroup/plain_group.h"
 #include "node/base/file.h"
 #include "node/base/status.h"
+#include "node/spawn.h"
 
 namespace noded {
 namespace {
 
 constexpr absl::Duration kRetryPause = absl::Milliseconds(50);
 constexpr size_t kMostErrorBytes = 4096;
-
-struct Pipe {
-  UniqueFd reader, writer;
-};
-absl::StatusOr<Pipe> MakePipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-absl::StatusOr<pid_t> SpawnWithPipes(std::vector<std::string>& command, int in, int out, int err) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  absl::Cleanup destroy = [&] {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  };
-  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-  sigset_t all, none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-  std::vector<char*> argv;
-  for (std::string& word : command) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t pid = -1;
-  const int error = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
-  if (error != 0) return ErrnoStatus(error, absl::StrCat("run \"", command[0], "\""));
-  return pid;
-}
 
 // What is in a pipe whose other end was closed.
 std::string Drain(int fd) {
@@ -181,8 +143,8 @@ absl::StatusOr<SystemdScope::Holder> SystemdScope::StartHolder(std::vector<std::
   // instead of its own words.
   RETURN_IF_ERROR(WriteAll(in.writer.get(), "\n"));
   Holder holder;
-  ASSIGN_OR_RETURN(holder.pid,
-                   SpawnWithPipes(command, in.reader.get(), out.writer.get(), err.writer.get()));
+  ASSIGN_OR_RETURN(holder.pid, Spawn(command[0], command, environ,
+                                     {in.reader.get(), out.writer.get(), err.writer.get()}));
   ASSIGN_OR_RETURN(holder.process, Pidfd::Open(holder.pid));
   absl::Cleanup end = [&holder] {
     holder.process.Signal(SIGKILL).IgnoreError();

@@ -187,4 +187,10 @@ absl::Status SetNonblocking(int fd) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Pipe> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make pipe");
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
 }  // namespace noded

@@ -42,6 +42,11 @@ absl::Status RemoveTreeAt(int dir, const std::string& path);
 // A sealed memfd with this content (F_SEAL_WRITE|GROW|SHRINK|SEAL), positioned at its start.
 absl::StatusOr<UniqueFd> SealedMemfd(const char* name, std::string_view content);
 absl::Status SetNonblocking(int fd);
+// pipe2(2).
+struct Pipe {
+  UniqueFd reader, writer;
+};
+absl::StatusOr<Pipe> MakePipe();
 
 }  // namespace noded
 
