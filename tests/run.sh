@@ -3,6 +3,8 @@
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only when nothing failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=tests/gtest_report.sh
+. tests/gtest_report.sh
 
 usage() {
   cat <<'USAGE'
@@ -82,15 +84,8 @@ run_program() {
   rm -f "$report"
   timeout --kill-after=10 "$timeout" "$program" --gtest_output="json:$report" \
     >"$out/log" 2>&1 </dev/null || status=$?
-  local cases="0 0 0"
-  if [ -s "$report" ]; then
-    cases=$(jq -r '[.testsuites[].testsuite[]] |
-      [(map(select((.failures | not) and .result == "COMPLETED")) | length),
-       (map(select(.failures)) | length),
-       (map(select(.result == "SKIPPED")) | length)] | join(" ")' "$report")
-  fi
   local case_passed case_failed case_skipped note="$((SECONDS - begin)) s"
-  read -r case_passed case_failed case_skipped <<<"$cases"
+  read -r case_passed case_failed case_skipped <<<"$(gtest_counts "$report")"
   if [ "$status" -ne 0 ] && [ "$case_failed" -eq 0 ]; then
     case_failed=1 note="ended with status $status"
   elif [ "$case_passed" -eq 0 ] && [ "$case_failed" -eq 0 ]; then
@@ -98,6 +93,7 @@ run_program() {
   fi
   count "$name" "$case_passed" "$case_failed" "$case_skipped" "$note"
   show_log "$out/log" "$case_failed"
+  gtest_failures "$report" | sed 's/^/    /'
   [ "$case_skipped" -eq 0 ] || grep -h -A1 ': Skipped$' "$out/log" | sed 's/^/    SKIPPED /' | head -20 || true
 }
 

@@ -3,6 +3,8 @@
 # is. About ten times slower than on a host, so what only repeats itself is left out. usage: unified_guest.sh BIN_DIR
 set -uo pipefail
 export NODED_BIN=$1
+# shellcheck source=tests/gtest_report.sh
+. tests/gtest_report.sh
 passed=0 failed=0 skipped=0
 
 # count NAME PASSED FAILED SKIPPED, then the log when something failed or was skipped.
@@ -15,17 +17,15 @@ count() {
 }
 # program NAME FILTER: a GoogleTest program's cases.
 program() {
-  local status=0 cases
+  local status=0
   begin=$SECONDS
   rm -f /tmp/report.json
   "$NODED_BIN/$1" --gtest_filter="$2" --gtest_output=json:/tmp/report.json >/tmp/log 2>&1 || status=$?
-  cases=$(jq -r '[.testsuites[].testsuite[]] |
-    [(map(select((.failures | not) and .result == "COMPLETED")) | length), (map(select(.failures)) | length),
-     (map(select(.result == "SKIPPED")) | length)] | join(" ")' /tmp/report.json 2>/dev/null)
-  # shellcheck disable=SC2086  # three numbers
-  set -- "$1" ${cases:-0 0 0}
+  # shellcheck disable=SC2046  # three numbers
+  set -- "$1" $(gtest_counts /tmp/report.json)
   [ "$status" -eq 0 ] && [ "$2" -gt 0 ] || [ "$3" -gt 0 ] || set -- "$1" "$2" 1 "$4"
   count "$@"
+  gtest_failures /tmp/report.json | sed 's/^/    /'
 }
 # script NAME: one that says in its last line what passed.
 script() {
