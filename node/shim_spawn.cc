@@ -8,7 +8,7 @@
 #include "node/base/socket.h"
 #include "node/base/status.h"
 #include "node/shim_client.h"
-#include "node/spawn.h"
+#include "node/base/spawn.h"
 
 namespace noded {
 namespace {

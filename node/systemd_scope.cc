@@ -19,7 +19,7 @@
 #include "cgroup/plain_group.h"
 #include "node/base/file.h"
 #include "node/base/status.h"
-#include "node/spawn.h"
+#include "node/base/spawn.h"
 
 namespace noded {
 namespace {

@@ -1,7 +1,7 @@
 // posix_spawn(3) as a daemon with threads needs it: a program in a session of its own, with its
 // signals as a program expects them and no descriptor but those it is given.
-#ifndef NODE_SPAWN_H_
-#define NODE_SPAWN_H_
+#ifndef NODE_BASE_SPAWN_H_
+#define NODE_BASE_SPAWN_H_
 
 #include <sys/types.h>
 
@@ -20,4 +20,4 @@ absl::StatusOr<pid_t> Spawn(const std::string& program, std::vector<std::string>
 
 }  // namespace noded
 
-#endif  // NODE_SPAWN_H_
+#endif  // NODE_BASE_SPAWN_H_

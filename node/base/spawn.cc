@@ -1,4 +1,4 @@
-#include "node/spawn.h"
+#include "node/base/spawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
