@@ -18,19 +18,19 @@ USAGE
 # The libraries come with headers and static archives: release binaries link gRPC statically.
 packages=(
   cmake g++ ninja-build pkg-config
-  libabsl-dev libc-ares-dev libcli11-dev libgrpc++-dev libgrpc-dev libprotobuf-dev libre2-dev
-  libseccomp-dev libspdlog-dev libssl-dev nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler
-  protobuf-compiler-grpc zlib1g-dev
+  libabsl-dev libarchive-dev libc-ares-dev libcli11-dev libcurl4-openssl-dev libgrpc++-dev libgrpc-dev
+  libisal-dev libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libssl-dev libzstd-dev
+  nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
   busybox-static procps
 )
 test_packages=(
-  ccache curl iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl prometheus python3
-  python3-grpcio python3-protobuf tmux
+  apache2-utils ccache curl docker-registry iproute2 jq libbenchmark-dev libgmock-dev libgtest-dev openssl prometheus python3
+  python3-grpcio python3-protobuf skopeo tmux umoci
 )
 # For tests/vm: qemu-system-common has virtiofsd, and systemd and dbus run in the machine, not here.
 [ "$(uname -m)" != x86_64 ] ||
   test_packages+=(dbus e2fsprogs qemu-system-common qemu-system-x86 systemd)
-dev_packages=(clang clang-format clang-tidy crun libclang-rt-14-dev runc shellcheck)
+dev_packages=(clang clang-format clang-tidy containerd crun libclang-rt-14-dev runc shellcheck)
 
 list_only=false
 vm_kernel=false
