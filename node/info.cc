@@ -68,7 +68,6 @@ void AddFeatures(const cgroup::Driver& driver, GetInfoResponse& info) {
   AddFeature(info, "user_namespaces",
              MissingFile("/proc/self/ns/user", "the kernel was built without user namespaces"));
   AddLimits(driver, info);
-  AddFeature(info, "images", "not served yet");
   AddFeature(info, "update", "");
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "node/launch/namespaces.h"
 #include "node/launch/plan.h"
@@ -33,6 +34,10 @@ struct Context {
 // Appends a clone of a host path to the plan's sources and returns it; its index is the last.
 node::shim::v1::TreeSource* AddTree(node::shim::v1::LaunchPlan& plan, const std::string& path,
                                     std::string_view description);
+// Appends layers without a writable one (topmost first, at least one) to the plan's sources; its
+// index is the last.
+void AddLayers(node::shim::v1::LaunchPlan& plan, const std::vector<std::string>& layers,
+               bool id_mapped, std::string_view description);
 // Attaches the last source at `target`.
 node::shim::v1::AttachMount* AttachLast(node::shim::v1::LaunchPlan& plan,
                                         const std::string& target);

@@ -6,6 +6,7 @@
 #define NODE_LAUNCH_PLAN_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,6 +60,9 @@ struct Inputs {
   // What HOSTNAME says when the UTS namespace is the host's or another container's; empty: it is
   // left out.
   std::string hostname;
+  // By index of spec.mounts, for volumes and images: the volume's directory, or the image's layers,
+  // topmost first.
+  std::map<int, std::vector<std::string>> mount_layers;
   std::vector<ResolvedDevice> devices;
   std::vector<BlockDevice> block_devices;  // of limits.block_io
   // For each namespace of mode CONTAINER, in the order pid, network, ipc, uts: the descriptor's
@@ -74,8 +78,8 @@ struct Inputs {
 };
 
 // Every rule of the spec that needs no system call; field paths begin with "spec.". Also those for
-// features not served yet, which are refused (never silently dropped). OK, or INVALID_ARGUMENT with
-// all violations.
+// features not served yet, which are refused (never silently dropped). A command may be missing
+// when the root is an image's. OK, or INVALID_ARGUMENT with all violations.
 absl::Status ValidateSpec(const node::v1::ContainerSpec& spec);
 // As ValidateSpec for an exec's process; field paths begin with `prefix` ("start.process").
 absl::Status ValidateProcess(const node::v1::Process& process, const std::string& prefix);
@@ -87,7 +91,7 @@ absl::StatusOr<node::v1::ContainerSpec> ApplyUpdate(const node::v1::ContainerSpe
 // Violations of the spec's fields by their names in an UpdateRequest.
 absl::Status InUpdateRequest(const absl::Status& status);
 
-// REQUIRES: ValidateSpec(spec).ok().
+// REQUIRES: ApplyImageConfig(…, spec).ok().
 absl::StatusOr<node::shim::v1::LaunchPlan> CompileLaunchPlan(const node::v1::ContainerSpec& spec,
                                                              const Inputs& inputs);
 // A process run in a container made from `spec`: its environment, user, capabilities and filter are

@@ -44,26 +44,47 @@ node::shim::v1::AttachMount* AttachLast(LaunchPlan& plan, const std::string& tar
   return attach;
 }
 
+namespace {
+
+node::shim::v1::OverlaySource* AddOverlay(LaunchPlan& plan, const std::vector<std::string>& lowers,
+                                          bool id_mapped, std::string_view description) {
+  node::shim::v1::Source* source = plan.add_sources();
+  source->set_description(std::string(description));
+  node::shim::v1::OverlaySource* overlay = source->mutable_overlay();
+  for (const std::string& lower : lowers) overlay->add_lower(lower);
+  overlay->set_id_mapped(id_mapped);
+  // Said though they are most kernels' defaults. With an index a lower directory that was replaced
+  // meanwhile makes the mount fail (ESTALE); with metacopy or redirect_dir a crafted layer could
+  // name another file's data or another directory.
+  overlay->add_options("index=off");
+  overlay->add_options("metacopy=off");
+  overlay->add_options("redirect_dir=off");
+  return overlay;
+}
+
+}  // namespace
+
+void AddLayers(LaunchPlan& plan, const std::vector<std::string>& layers, bool id_mapped,
+               std::string_view description) {
+  // An overlay needs a second layer. Not recursive: an overlay would not show what is mounted
+  // below either.
+  if (layers.size() == 1) {
+    AddTree(plan, layers[0], description)->set_id_mapped(id_mapped);
+  } else {
+    AddOverlay(plan, layers, id_mapped, description);
+  }
+}
+
 void AddRoot(const Context& context, LaunchPlan& plan) {
   const Inputs& inputs = context.inputs;
   const bool id_mapped = context.namespaces.private_user();
-  if (inputs.upper.empty() && inputs.lower.size() == 1) {
-    // An overlay needs a second layer. Not recursive: an overlay would not show what is mounted
-    // below either.
-    AddTree(plan, inputs.lower[0], "root file system")->set_id_mapped(id_mapped);
+  if (inputs.upper.empty()) {
+    AddLayers(plan, inputs.lower, id_mapped, "root file system");
   } else {
-    node::shim::v1::Source* source = plan.add_sources();
-    source->set_description("root file system");
-    node::shim::v1::OverlaySource* overlay = source->mutable_overlay();
-    for (const std::string& lower : inputs.lower) overlay->add_lower(lower);
+    node::shim::v1::OverlaySource* overlay =
+        AddOverlay(plan, inputs.lower, id_mapped, "root file system");
     overlay->set_upper(inputs.upper);
     overlay->set_work(inputs.work);
-    overlay->set_id_mapped(id_mapped);
-    // Said though they are most kernels' defaults. With an index a lower directory that was
-    // replaced meanwhile makes the mount fail (ESTALE); with metacopy a crafted layer could name
-    // another file's data.
-    overlay->add_options("index=off");
-    overlay->add_options("metacopy=off");
   }
   plan.add_steps()->mutable_attach_root()->set_source(plan.sources_size() - 1);
   // Without a writable layer the files are the host's own, which are never written: read-only

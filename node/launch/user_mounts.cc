@@ -36,6 +36,21 @@ void AddBind(const Context& context, const node::v1::Mount& mount, LaunchPlan& p
   }
 }
 
+void AddVolume(const Context& context, const node::v1::Mount& mount, const std::string& directory,
+               LaunchPlan& plan) {
+  node::shim::v1::TreeSource* tree = AddTree(plan, directory, "volume " + mount.volume().name());
+  tree->set_id_mapped(context.namespaces.private_user());
+  tree->set_propagation(PropagationFlag(mount.volume().propagation()));
+  node::shim::v1::AttachMount* attach = AttachLast(plan, CleanPath(mount.target()));
+  if (mount.read_only()) attach->set_attributes(MOUNT_ATTR_RDONLY);
+}
+
+void AddImage(const Context& context, const node::v1::Mount& mount,
+              const std::vector<std::string>& layers, LaunchPlan& plan) {
+  AddLayers(plan, layers, context.namespaces.private_user(), "image " + mount.image().image());
+  AttachLast(plan, CleanPath(mount.target()))->set_attributes(MOUNT_ATTR_RDONLY);
+}
+
 void AddTmpfs(const node::v1::Mount& mount, LaunchPlan& plan) {
   const node::v1::TmpfsMount& tmpfs = mount.tmpfs();
   node::shim::v1::NewMount* step = plan.add_steps()->mutable_new_mount();
@@ -66,9 +81,14 @@ void AddGivenFiles(const Context& context, LaunchPlan& plan) {
 }
 
 void AddUserMounts(const Context& context, LaunchPlan& plan) {
-  for (const node::v1::Mount& mount : context.spec.mounts()) {
+  for (int i = 0; i < context.spec.mounts_size(); ++i) {
+    const node::v1::Mount& mount = context.spec.mounts(i);
     if (mount.has_bind()) AddBind(context, mount, plan);
     if (mount.has_tmpfs()) AddTmpfs(mount, plan);
+    const auto layers = context.inputs.mount_layers.find(i);
+    if (layers == context.inputs.mount_layers.end()) continue;
+    if (mount.has_volume()) AddVolume(context, mount, layers->second.front(), plan);
+    if (mount.has_image()) AddImage(context, mount, layers->second, plan);
   }
 }
 

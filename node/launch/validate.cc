@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "node/base/name.h"
 #include "node/base/string_view.h"
 #include "node/launch/namespaces.h"
 #include "node/launch/paths.h"
@@ -24,21 +25,11 @@ constexpr int kMaxViolations = 32;
 constexpr size_t kMaxPathBytes = 4095;      // PATH_MAX less the NUL
 constexpr size_t kMaxComponentBytes = 255;  // NAME_MAX
 constexpr size_t kMaxHostnameBytes = 64;    // __NEW_UTS_LEN
-
-bool IsNameCharacter(char c) { return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-'; }
-
-bool IsName(std::string_view name) {
-  return !name.empty() && absl::ascii_isalnum(name[0]) &&
-         std::all_of(name.begin(), name.end(), IsNameCharacter);
-}
+constexpr size_t kMaxReferenceBytes = 1024;
 
 void CheckIdentity(const ContainerSpec& spec, Findings& findings) {
-  constexpr size_t kMaxNameBytes = 128;
-  if (!spec.name().empty() && (spec.name().size() > kMaxNameBytes || !IsName(spec.name()))) {
-    findings.Add("spec.name", absl::StrCat(Quote(spec.name()),
-                                           " must be a letter or digit followed by letters, "
-                                           "digits, \"_\", \".\" or \"-\", at most ",
-                                           kMaxNameBytes, " bytes"));
+  if (!spec.name().empty() && !IsName(spec.name())) {
+    findings.Add("spec.name", absl::StrCat(Quote(spec.name()), kNameRule));
   }
   constexpr size_t kMaxLabelBytes = 4096;
   findings.Count("spec.labels", spec.labels_size(), 256);
@@ -68,17 +59,31 @@ void CheckRoot(const ContainerSpec& spec, Findings& findings) {
       findings.AbsolutePath("spec.root.host_directory", spec.root().host_directory());
       break;
     case node::v1::RootFilesystem::kImage:
-      findings.Add("spec.root.image", absl::StrCat(kNotServed, "; use host_directory"));
+      if (findings.Text("spec.root.image", spec.root().image(), kMaxReferenceBytes) &&
+          spec.root().image().empty()) {
+        findings.Add("spec.root.image", "is required");
+      }
       break;
     default:
-      findings.Add("spec.root", "host_directory is required");
+      findings.Add("spec.root", "image or host_directory is required");
   }
+  if (!spec.root().has_writable_limit_bytes()) return;
+  findings.Range("spec.root.writable_limit_bytes", spec.root().writable_limit_bytes(), 1 << 20,
+                 INT64_MAX);
+  if (spec.root().read_only()) {
+    findings.Add("spec.root.writable_limit_bytes", "a read-only root has no writable layer");
+  }
+}
+
+// What is only told once the image is known, because its configuration may have a command.
+bool MayHaveNoCommand(const ContainerSpec& spec) {
+  return spec.root().has_image() || !spec.process().entrypoint().empty();
 }
 
 void CheckHostname(const ContainerSpec& spec, Findings& findings) {
   const std::string& hostname = spec.hostname();
   if (hostname.empty()) return;
-  if (hostname.size() > kMaxHostnameBytes || !IsName(hostname)) {
+  if (hostname.size() > kMaxHostnameBytes || !HasNameForm(hostname)) {
     findings.Add("spec.hostname",
                  absl::StrCat(Quote(hostname),
                               " must be a letter or digit followed by letters, digits, "
@@ -131,9 +136,9 @@ void CheckExtraHosts(const ContainerSpec& spec, Findings& findings) {
     if (!findings.Text(field, line, 1024)) continue;
     std::vector<std::string> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    bool good =
-        words.size() >= 2 && IsAddress(words[0]) &&
-        std::all_of(words.begin() + 1, words.end(), [](const auto& w) { return IsName(w); });
+    bool good = words.size() >= 2 && IsAddress(words[0]) &&
+                std::all_of(words.begin() + 1, words.end(),
+                            [](const auto& w) { return HasNameForm(AsStd(absl::string_view(w))); });
     if (good) continue;
     findings.Add(field, absl::StrCat(Quote(line),
                                      " must be an IP address and one or more host names, as in "
@@ -142,8 +147,6 @@ void CheckExtraHosts(const ContainerSpec& spec, Findings& findings) {
 }
 
 }  // namespace
-
-const char kNotServed[] = "not supported yet by this version";
 
 void Findings::Add(std::string_view field, std::string_view description) {
   if (++count_ <= kMaxViolations) violations_.Add(field, description);
@@ -202,11 +205,10 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
   Findings findings;
   CheckIdentity(spec, findings);
   CheckRoot(spec, findings);
-  if (spec.has_process()) {
-    CheckProcess(spec.process(), "spec.process", findings);
-  } else {
+  if (spec.process().argv().empty() && !MayHaveNoCommand(spec)) {
     findings.Add("spec.process.argv", "is required");
   }
+  CheckProcess(spec.process(), "spec.process", findings);
   CheckHostname(spec, findings);
   CheckNamespaces(spec, findings);
   CheckMounts(spec, findings);
@@ -225,6 +227,10 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
 
 absl::Status ValidateProcess(const node::v1::Process& process, const std::string& prefix) {
   Findings findings;
+  if (process.argv().empty()) findings.Add(prefix + ".argv", "is required");
+  if (!process.entrypoint().empty() || process.no_entrypoint()) {
+    findings.Add(prefix + ".entrypoint", "is of a container's main process only");
+  }
   CheckProcess(process, prefix, findings);
   return findings.ToStatus();
 }

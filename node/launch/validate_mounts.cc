@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "node/base/name.h"
 #include "node/launch/namespaces.h"
 #include "node/launch/paths.h"
 #include "node/launch/quote.h"
@@ -60,6 +61,17 @@ void CheckTmpfs(const node::v1::TmpfsMount& tmpfs, const std::string& field, Fin
   }
 }
 
+void CheckVolume(const node::v1::VolumeMount& volume, const std::string& field,
+                 Findings& findings) {
+  if (!volume.name().empty() && !IsName(volume.name())) {
+    findings.Add(field + ".volume.name", absl::StrCat(Quote(volume.name()), kNameRule));
+  }
+  if (!node::v1::MountPropagation_IsValid(volume.propagation())) {
+    findings.Add(field + ".volume.propagation",
+                 absl::StrCat("unknown value ", volume.propagation()));
+  }
+}
+
 bool IsPermissions(const std::string& text) {
   std::set<char> seen;
   return std::all_of(text.begin(), text.end(), [&](char c) {
@@ -87,8 +99,14 @@ void CheckMounts(const node::v1::ContainerSpec& spec, Findings& findings) {
       case node::v1::Mount::kTmpfs:
         CheckTmpfs(mount.tmpfs(), field, findings);
         break;
+      case node::v1::Mount::kVolume:
+        CheckVolume(mount.volume(), field, findings);
+        break;
+      case node::v1::Mount::kImage:
+        if (mount.image().image().empty()) findings.Add(field + ".image.image", "is required");
+        break;
       default:
-        findings.Add(field, "bind or tmpfs is required");
+        findings.Add(field, "bind, tmpfs, volume or image is required");
     }
   }
 }

@@ -27,11 +27,21 @@ bool AllDigits(std::string_view text) {
 }
 
 void CheckCommand(const Process& process, const std::string& field, Findings& findings) {
-  if (process.argv().empty() || process.argv(0).empty()) {
-    findings.Add(field + ".argv",
-                 process.argv().empty() ? "is required" : "the command must not be empty");
+  if (!process.argv().empty() && process.argv(0).empty() && process.entrypoint().empty()) {
+    findings.Add(field + ".argv", "the command must not be empty");
+  }
+  if (process.no_entrypoint() && !process.entrypoint().empty()) {
+    findings.Add(field + ".no_entrypoint", "must not be set with entrypoint");
   }
   size_t total = 0;
+  for (int i = 0; i < process.entrypoint_size(); ++i) {
+    const std::string word_field = Indexed(field + ".entrypoint", i);
+    findings.Text(word_field, process.entrypoint(i), kMaxStringBytes);
+    if (i == 0 && process.entrypoint(0).empty()) {
+      findings.Add(word_field, "the command must not be empty");
+    }
+    total += process.entrypoint(i).size() + 1;
+  }
   for (int i = 0; i < process.argv_size(); ++i) {
     findings.Text(Indexed(field + ".argv", i), process.argv(i), kMaxStringBytes);
     total += process.argv(i).size() + 1;

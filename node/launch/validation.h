@@ -14,9 +14,6 @@
 
 namespace noded::launch {
 
-// "not supported yet by this version".
-extern const char kNotServed[];
-
 // Violations found so far, at most 32 of them: the answer is a few kB whatever the request was.
 class Findings {
  public:

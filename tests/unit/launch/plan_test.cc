@@ -44,7 +44,8 @@ TEST(Plan, OfTheLeastSpec) {
   EXPECT_FALSE(plan.log().block_when_full());
 
   EXPECT_THAT(SourceLines(plan),
-              ElementsAre("overlay /srv/busybox upper=/c/upper work=/c/work index=off metacopy=off",
+              ElementsAre("overlay /srv/busybox upper=/c/upper work=/c/work index=off metacopy=off "
+                          "redirect_dir=off",
                           "tree /c/hosts", "tree /c/resolv.conf", "tree /c/hostname"));
   EXPECT_THAT(StepLines(plan),
               ElementsAre("make mounts private",                                                //
@@ -324,7 +325,8 @@ TEST(Plan, ReadOnlyRoot) {
   // Two read-only layers.
   inputs.lower = {"/layers/b", "/layers/a"};
   EXPECT_EQ(SourceLines(Compile(spec, inputs))[0],
-            "overlay /layers/b:/layers/a upper= work= index=off metacopy=off");
+            "overlay /layers/b:/layers/a upper= work= index=off metacopy=off "
+            "redirect_dir=off");
 }
 
 TEST(Plan, PrivilegedIsMaskedInNothing) {

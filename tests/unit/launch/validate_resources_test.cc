@@ -30,7 +30,20 @@ const std::string kNul("/a\0b", 4);
 TEST(Validate, Mounts) {
   const std::string m = "spec.mounts[0]";
   ExpectViolations({
-      {[](auto& s) { s.add_mounts()->set_target("/a"); }, m, "bind or tmpfs is required"},
+      {[](auto& s) { s.add_mounts()->set_target("/a"); }, m,
+       "bind, tmpfs, volume or image is required"},
+      {[](auto& s) {
+         node::v1::Mount* mount = s.add_mounts();
+         mount->set_target("/a");
+         mount->mutable_volume()->set_name("../x");
+       },
+       m + ".volume.name", "\"../x\" must be a letter or digit followed by"},
+      {[](auto& s) {
+         node::v1::Mount* mount = s.add_mounts();
+         mount->set_target("/a");
+         mount->mutable_image();
+       },
+       m + ".image.image", "is required"},
       {[](auto& s) { AddBind(s, ""); }, m + ".target", "is required"},
       {[](auto& s) { AddBind(s, "a"); }, m + ".target", "\"a\" must be an absolute path"},
       {[](auto& s) { AddBind(s, "/a/../../etc"); }, m + ".target", "must not contain \"..\""},

@@ -84,9 +84,15 @@ TEST(Validate, Identity) {
 
 TEST(Validate, Root) {
   ExpectViolations({
-      {[](auto& s) { s.clear_root(); }, "spec.root", "host_directory is required"},
-      {[](auto& s) { s.mutable_root()->set_image("busybox"); }, "spec.root.image",
-       "not supported yet by this version"},
+      {[](auto& s) { s.clear_root(); }, "spec.root", "image or host_directory is required"},
+      {[](auto& s) { s.mutable_root()->set_image(""); }, "spec.root.image", "is required"},
+      {[](auto& s) { s.mutable_root()->set_writable_limit_bytes(0); },
+       "spec.root.writable_limit_bytes", "0 must be 1048576 or more"},
+      {[](auto& s) {
+         s.mutable_root()->set_writable_limit_bytes(1 << 30);
+         s.mutable_root()->set_read_only(true);
+       },
+       "spec.root.writable_limit_bytes", "a read-only root has no writable layer"},
       {[](auto& s) { s.mutable_root()->set_host_directory(""); }, "spec.root.host_directory",
        "is required"},
       {[](auto& s) { s.mutable_root()->set_host_directory("srv"); }, "spec.root.host_directory",
@@ -104,7 +110,13 @@ TEST(Validate, Root) {
        },
        "spec.root.host_directory", "must be at most 4095 bytes, is 4100"},
   });
-  ExpectValid({[](auto& s) { s.mutable_root()->set_host_directory("/srv/..data/a..b"); }});
+  ExpectValid({
+      [](auto& s) { s.mutable_root()->set_host_directory("/srv/..data/a..b"); },
+      [](auto& s) {
+        s.mutable_root()->set_image("busybox");
+        s.clear_process();  // the image may have a command
+      },
+  });
 }
 
 TEST(Validate, Process) {
@@ -114,6 +126,13 @@ TEST(Validate, Process) {
       {[](auto& s) { s.mutable_process()->clear_argv(); }, p + "argv", "is required"},
       {[](auto& s) { s.mutable_process()->set_argv(0, ""); }, p + "argv",
        "the command must not be empty"},
+      {[](auto& s) { s.mutable_process()->add_entrypoint(""); }, p + "entrypoint[0]",
+       "the command must not be empty"},
+      {[](auto& s) {
+         s.mutable_process()->add_entrypoint("sh");
+         s.mutable_process()->set_no_entrypoint(true);
+       },
+       p + "no_entrypoint", "must not be set with entrypoint"},
       {[](auto& s) { s.mutable_process()->add_argv(kNul); }, p + "argv[1]", "NUL"},
       {[](auto& s) { s.mutable_process()->add_argv(std::string(131072, 'a')); }, p + "argv[1]",
        "must be at most 131071 bytes, is 131072"},
