@@ -15,6 +15,7 @@ namespace {
 
 using node::v1::BlockIoDeviceLimit;
 
+constexpr int64_t kMostOperations = std::numeric_limits<uint32_t>::max();
 constexpr int64_t kMostInteger = std::numeric_limits<int64_t>::max();
 
 FlagSet::OnValue SizeInto(std::function<void(int64_t)> set) {
@@ -43,7 +44,7 @@ absl::Status AddRate(absl::string_view text, bool bytes, void (BlockIoDeviceLimi
   }
   absl::string_view rate_text = text.substr(colon + 1);
   absl::StatusOr<int64_t> rate =
-      bytes ? ParseSize(rate_text) : ParseInteger(rate_text, 1, kMostInteger);
+      bytes ? ParseSize(rate_text) : ParseInteger(rate_text, 1, kMostOperations);
   if (!rate.ok()) return rate.status();
   const std::string device(text.substr(0, colon));
   BlockIoDeviceLimit* entry = nullptr;
@@ -78,7 +79,8 @@ void LimitFlags::Declare(FlagSet& flags) {
   DeclareMemory(flags);
   DeclareCpu(flags);
   flags.Value("--pids-limit", "NUMBER", "most processes and threads; -1: no limit",
-              NumberOrNone("limits.pids", [this](int64_t number) { limits_.set_pids(number); }));
+              NumberOrNone("limits.pids", "1 to 4194304",
+                           [this](int64_t number) { limits_.set_pids(number); }));
   DeclareBlockIo(flags);
   flags.Value("--hugetlb", "PAGE:SIZE", "huge pages of one size, such as 2MB:64m; 0 forbids them",
               [this](const std::string& text) { return AddHugetlb(text, limits_); });
@@ -86,15 +88,20 @@ void LimitFlags::Declare(FlagSet& flags) {
                "accept and record limits that the node cannot enforce");
 }
 
-FlagSet::OnValue LimitFlags::NumberOrNone(const char* field, std::function<void(int64_t)> set) {
-  return [this, field, set = std::move(set)](const std::string& text) {
+FlagSet::OnValue LimitFlags::NumberOrNone(const char* field, const char* range,
+                                          std::function<void(int64_t)> set) {
+  return [this, field, range, set = std::move(set)](const std::string& text) -> absl::Status {
     absl::StatusOr<int64_t> number = ParseInteger(text, -1, kMostInteger);
-    if (number.ok() && *number == -1) {
+    if (!number.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is not a whole number: ", range, ", or -1"));
+    }
+    if (*number == -1) {
       unlimited_.emplace_back(field);
-    } else if (number.ok()) {
+    } else {
       set(*number);
     }
-    return number.status();
+    return absl::OkStatus();
   };
 }
 
@@ -131,7 +138,7 @@ void LimitFlags::DeclareCpu(FlagSet& flags) {
     return quota.status();
   });
   flags.Value("--cpu-quota", "MICROSECONDS", "processor time a period; -1: no limit",
-              NumberOrNone("limits.cpu.quota_us", [this](int64_t number) {
+              NumberOrNone("limits.cpu.quota_us", "1000 or more", [this](int64_t number) {
                 limits_.mutable_cpu()->set_quota_us(number);
               }));
   flags.Value("--cpu-period", "MICROSECONDS", "length of the period (default 100000)",

@@ -25,8 +25,9 @@ class LimitFlags {
   const std::vector<std::string>& unlimited() const { return unlimited_; }
 
  private:
-  // A value of -1 is "no limit".
-  FlagSet::OnValue NumberOrNone(const char* field, std::function<void(int64_t)> set);
+  // A value of -1 is "no limit". `range` of the others is for the message alone: noded checks it.
+  FlagSet::OnValue NumberOrNone(const char* field, const char* range,
+                                std::function<void(int64_t)> set);
   void DeclareMemory(FlagSet& flags);
   void DeclareCpu(FlagSet& flags);
   void DeclareBlockIo(FlagSet& flags);

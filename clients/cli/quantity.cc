@@ -77,7 +77,7 @@ std::optional<absl::Time> ReadTime(absl::string_view text, absl::Time now) {
 
 absl::StatusOr<int64_t> ParseSize(absl::string_view text) {
   constexpr absl::string_view kForm =
-      "bytes, or a number with b, k, m, g or t, such as 64m or 1.5g";
+      "0 or more bytes, or a number with b, k, m, g or t, such as 64m or 1.5g";
   absl::string_view rest = text;
   std::optional<long double> number = TakeDecimal(rest);
   if (!number) return Refuse("size", text, kForm);

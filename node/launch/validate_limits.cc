@@ -15,6 +15,9 @@ namespace {
 constexpr int64_t kMinMemoryBytes = 6 << 20;
 constexpr int64_t kMaxPids = 4194304;  // PID_MAX_LIMIT: above it pids.max is EINVAL
 constexpr int64_t kMaxQuotaUs = (int64_t{1} << 44) - 1;  // the scheduler's own bound
+// v1 keeps the low 32 bits of what is written, so that 2^32 would let nothing through at all
+// (block/blk-throttle.c, tg_set_conf).
+constexpr uint64_t kMaxOperations = UINT32_MAX;
 constexpr int kMaxListNumber = 65535;
 constexpr int kMaxEntries = 64;
 constexpr size_t kMaxWord = 64;
@@ -37,7 +40,8 @@ void CheckMemory(const node::v1::MemoryLimits& memory, Findings& findings) {
                    memory.has_max_bytes() ? memory.max_bytes() : INT64_MAX);
   }
   if (memory.has_high_bytes()) {
-    findings.Range(field + ".high_bytes", memory.high_bytes(), 0,
+    // Below what a start needs it would be throttled for ever.
+    findings.Range(field + ".high_bytes", memory.high_bytes(), kMinMemoryBytes,
                    memory.has_max_bytes() ? memory.max_bytes() : INT64_MAX);
   }
 }
@@ -119,9 +123,10 @@ void CheckBlockIo(const node::v1::BlockIoLimits& block_io, Findings& findings) {
     if (!seen.insert(one.device()).second) {
       findings.Add(entry + ".device", absl::StrCat(Quote(one.device()), " is there already"));
     }
-    auto rate = [&, &where = entry](bool has, uint64_t value, const char* name) {
-      if (has && (value == 0 || value > INT64_MAX)) {
-        findings.Add(where + name, absl::StrCat(value, " must be 1 to ", INT64_MAX));
+    auto rate = [&, &where = entry](bool has, uint64_t value, const char* name,
+                                    uint64_t most = INT64_MAX) {
+      if (has && (value == 0 || value > most)) {
+        findings.Add(where + name, absl::StrCat(value, " must be 1 to ", most));
       }
       return has;
     };
@@ -130,9 +135,9 @@ void CheckBlockIo(const node::v1::BlockIoLimits& block_io, Findings& findings) {
     any |= rate(one.has_write_bytes_per_second(), one.write_bytes_per_second(),
                 ".write_bytes_per_second");
     any |= rate(one.has_read_operations_per_second(), one.read_operations_per_second(),
-                ".read_operations_per_second");
+                ".read_operations_per_second", kMaxOperations);
     any |= rate(one.has_write_operations_per_second(), one.write_operations_per_second(),
-                ".write_operations_per_second");
+                ".write_operations_per_second", kMaxOperations);
     if (!any) findings.Add(entry, "must set at least one rate");
   }
 }
