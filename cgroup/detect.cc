@@ -13,6 +13,7 @@
 #include "cgroup/cgroupfs.h"
 #include "cgroup/driver.h"
 #include "cgroup/mounts.h"
+#include "cgroup/tree.h"
 #include "cgroup/v1.h"
 #include "cgroup/v2.h"
 #include "cgroup/values.h"
@@ -60,11 +61,25 @@ std::string Describe(const Mounts& mounts) {
   return lines.empty() ? "no cgroup file system" : absl::StrJoin(lines, "; ");
 }
 
+absl::Status CheckParentIsThere(const Mounts& mounts, bool v1, const std::string& parent) {
+  RETURN_IF_ERROR(ParentComponents(parent).status());
+  auto is_below = [&parent](const std::string& mount) {
+    return OpenAt(AT_FDCWD, mount + parent, O_PATH | O_DIRECTORY | O_NOFOLLOW).ok();
+  };
+  bool there = mounts.v2_path && is_below(*mounts.v2_path);
+  for (const V1Mount& mount : mounts.v1) there |= v1 && is_below(mount.path);
+  if (there) return absl::OkStatus();
+  return InvalidField(
+      "spec.cgroup_parent",
+      absl::StrCat("\"", parent, "\" must be a cgroup that exists; make it with ",
+                   "mkdir below the mount of ", v1 ? "a hierarchy" : *mounts.v2_path));
+}
+
 using OpenFunction = std::function<absl::StatusOr<std::unique_ptr<Driver>>()>;
 
-// Makes the parent group again when somebody removed it: while no container runs it is an empty
-// directory, which a clean-up (cgdelete, another noded's) takes away. Groups never need this, since
-// a parent that has one cannot be removed.
+// Opens the parent group again, and by that makes noded's own, when somebody removed it: while no
+// container runs it is an empty directory, which a clean-up (cgdelete, another noded's) takes away.
+// Groups never need this, since a parent that has one cannot be removed.
 class LastingDriver : public Driver {
  public:
   LastingDriver(std::unique_ptr<Driver> driver, OpenFunction open, OomWatch* oom_watch)
@@ -157,7 +172,9 @@ absl::StatusOr<std::unique_ptr<Driver>> OpenDriverOn(const DriverOptions& option
     return absl::FailedPreconditionError(absl::StrCat(
         "cgroup driver \"", options.driver, "\": mounted for writing is ", Describe(mounts)));
   }
-  OpenFunction open = [=, parent = options.parent] {
+  OpenFunction open = [=, parent = options.parent,
+                       make = options.make_parent]() -> absl::StatusOr<std::unique_ptr<Driver>> {
+    if (!make) RETURN_IF_ERROR(CheckParentIsThere(mounts, v1, parent));
     return v1 ? OpenV1Driver(mounts, parent, fs) : OpenV2Driver(*mounts.v2_path, parent, fs);
   };
   ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, open());

@@ -149,14 +149,18 @@ class Driver {
 };
 
 struct DriverOptions {
-  std::string parent = "/noded";  // below each hierarchy's root; made when missing
-  std::string driver = "auto";    // "auto", "v1", "v2"
+  std::string parent = "/noded";  // below each hierarchy's root
+  // Make the parent when it is missing. Else it must be there, on v1 in one hierarchy at least: a
+  // service manager makes its groups in some only, and the others get it then.
+  bool make_parent = true;
+  std::string driver = "auto";                       // "auto", "v1", "v2"
   std::string mounts_path = "/proc/self/mountinfo";  // tests give a picture of another host
   // Told of OOM in every group that is created or opened, as far as the host can. Outlives the
   // driver; nullptr: nobody is told.
   OomWatch* oom_watch = nullptr;
 };
-// FAILED_PRECONDITION says what is mounted and what was asked for.
+// FAILED_PRECONDITION says what is mounted and what was asked for; INVALID_ARGUMENT names
+// "spec.cgroup_parent" when that must be there and is not.
 absl::StatusOr<std::unique_ptr<Driver>> OpenDriver(const DriverOptions& options);
 
 }  // namespace noded::cgroup

@@ -97,7 +97,8 @@ absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& spec
   *result.container.mutable_spec() = spec;
   ASSIGN_OR_RETURN(LaunchInputs inputs, ResolveLaunchInputs(engine, spec, id));
   ASSIGN_OR_RETURN(node::shim::v1::LaunchPlan plan, launch::CompileLaunchPlan(spec, inputs.inputs));
-  ASSIGN_OR_RETURN(cgroup::Driver * driver, engine->DriverFor(engine->CgroupParentOf(spec)));
+  ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
+                   engine->DriverFor(engine->CgroupParentOf(spec)));
   ASSIGN_OR_RETURN(KeptLimits kept, KeepLimitsOf(*driver, spec));
   Tell(kept, result.container);
   google::protobuf::util::JsonPrintOptions options;
@@ -214,7 +215,8 @@ void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_p
                                ContainerDone done) {
   absl::Status reserved = [&]() -> absl::Status {
     // Before anything is made.
-    ASSIGN_OR_RETURN(cgroup::Driver * driver, DriverFor(CgroupParentOf(creation->spec)));
+    ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
+                     DriverFor(CgroupParentOf(creation->spec)));
     ASSIGN_OR_RETURN(creation->kept, KeepLimitsOf(*driver, creation->spec));
     return Reserve(*creation, runtime->id);
   }();

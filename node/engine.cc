@@ -25,7 +25,7 @@ constexpr int kPathThreads = 4;
 constexpr absl::Duration kPathBound = absl::Seconds(5);
 constexpr size_t kMaxQueuedWork = 20'000;
 constexpr size_t kMaxQueuedOperations = 1'000;
-constexpr size_t kMaxCgroupParents = 100;
+constexpr size_t kMaxIdleDrivers = 16;
 constexpr absl::Duration kRetryPause = absl::Milliseconds(20);
 constexpr absl::Duration kReapInterval = absl::Seconds(5);
 
@@ -174,21 +174,25 @@ std::string EngineImpl::GroupParentOf(const node::v1::Container& container) cons
   return path.empty() ? CgroupParentOf(container.spec()) : path.substr(0, path.rfind('/'));
 }
 
-absl::StatusOr<cgroup::Driver*> EngineImpl::DriverFor(const std::string& parent) {
+absl::StatusOr<std::shared_ptr<cgroup::Driver>> EngineImpl::DriverFor(const std::string& parent) {
   absl::MutexLock lock(&drivers_mutex_);
   auto found = drivers_.find(parent);
-  if (found != drivers_.end()) return found->second.get();
-  // Each holds descriptors as long as we live.
-  if (drivers_.size() >= kMaxCgroupParents) {
-    return WithReason(absl::ResourceExhaustedError(
-                          absl::StrCat("more than ", kMaxCgroupParents, " cgroup parents")),
-                      reason::kLimitReached);
+  if (found != drivers_.end()) return found->second;
+  // A client's group is its own to make, or a slip of the pen would leave groups on the host.
+  bool own = parent == options_.cgroup_parent;
+  ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
+                   cgroup::OpenDriver({.parent = parent,
+                                       .make_parent = own,
+                                       .driver = options_.cgroup_driver,
+                                       .oom_watch = oom_watch_.get()}));
+  // Each holds descriptors, and some clients make a parent for each of their containers.
+  if (drivers_.size() >= kMaxIdleDrivers) {
+    std::erase_if(drivers_, [this](const auto& one) {
+      return one.second.use_count() == 1 && one.first != options_.cgroup_parent;
+    });
   }
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<cgroup::Driver> driver,
-      cgroup::OpenDriver(
-          {.parent = parent, .driver = options_.cgroup_driver, .oom_watch = oom_watch_.get()}));
-  return drivers_.emplace(parent, std::move(driver)).first->second.get();
+  drivers_.emplace(parent, driver);
+  return driver;
 }
 
 absl::StatusOr<node::v1::GetResponse> EngineImpl::Get(const node::v1::GetRequest& request) {

@@ -99,7 +99,7 @@ class EngineImpl final : public Engine {
   std::shared_ptr<Runtime> RuntimeOf(const std::string& id);
   void DropRuntime(const std::string& id);
   // The driver for a spec's cgroup parent, opened when first wanted.
-  absl::StatusOr<cgroup::Driver*> DriverFor(const std::string& parent);
+  absl::StatusOr<std::shared_ptr<cgroup::Driver>> DriverFor(const std::string& parent);
   // Below which the spec's group is made.
   std::string CgroupParentOf(const node::v1::ContainerSpec& spec) const;
   // Below which the container's group was made, though the daemon's parent may be another since.
@@ -290,7 +290,7 @@ class EngineImpl final : public Engine {
   // Before the drivers, which tell it.
   std::unique_ptr<cgroup::OomWatch> oom_watch_;
   absl::Mutex drivers_mutex_;
-  std::map<std::string, std::unique_ptr<cgroup::Driver>> drivers_ ABSL_GUARDED_BY(drivers_mutex_);
+  std::map<std::string, std::shared_ptr<cgroup::Driver>> drivers_ ABSL_GUARDED_BY(drivers_mutex_);
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<WorkerPool> pool_;

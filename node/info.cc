@@ -100,7 +100,8 @@ node::v1::GetInfoResponse EngineImpl::GetInfo() {
   info.set_version(options_.version);
   info.add_api_versions("node.v1");
   AddMachine(info);
-  if (absl::StatusOr<cgroup::Driver*> driver = DriverFor(options_.cgroup_parent); driver.ok()) {
+  if (absl::StatusOr<std::shared_ptr<cgroup::Driver>> driver = DriverFor(options_.cgroup_parent);
+      driver.ok()) {
     node::v1::CgroupInfo& cgroup = *info.mutable_cgroup();
     cgroup.set_mode(std::string(cgroup::ModeName((*driver)->mode())));
     cgroup.set_parent(options_.cgroup_parent);

@@ -5,10 +5,13 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace noded {
 
 absl::StatusOr<std::string> RandomId();
+// Whether it may have come from there.
+bool IsId(absl::string_view text);
 // As short as a person likes to read it: the first 12 digits.
 std::string ShortId(const std::string& id);
 

@@ -29,8 +29,8 @@
 #include "node/container_state.h"
 #include "node/engine_impl.h"
 #include "node/exec_session.h"
+#include "node/random_id.h"
 #include "node/record_changes.h"
-#include "node/systemd_scope.h"
 
 namespace noded {
 
@@ -96,7 +96,7 @@ void EngineImpl::RecoverAll() {
 void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
   Snapshot snapshot = registry_->Get(runtime->id);
   const Container& container = snapshot->container();
-  absl::StatusOr<cgroup::Driver*> driver = DriverFor(GroupParentOf(container));
+  absl::StatusOr<std::shared_ptr<cgroup::Driver>> driver = DriverFor(GroupParentOf(container));
   if (driver.ok()) {
     absl::StatusOr<std::unique_ptr<cgroup::Group>> group = (*driver)->Open(runtime->id);
     if (group.ok()) {
@@ -309,11 +309,12 @@ void EngineImpl::RemoveOrphans() {
     if (!absl::ConsumeSuffix(&id, ".sock")) continue;
     if (registry_->Get(std::string(id)) == nullptr) RemoveOrphanSupervisor(std::string(id));
   }
-  absl::StatusOr<cgroup::Driver*> driver = DriverFor(options_.cgroup_parent);
+  absl::StatusOr<std::shared_ptr<cgroup::Driver>> driver = DriverFor(options_.cgroup_parent);
   if (!driver.ok()) return;
   absl::StatusOr<std::vector<std::string>> groups = (*driver)->List();
   for (const std::string& name : groups.ok() ? *groups : std::vector<std::string>()) {
-    if (name == kSupervisorsGroup) continue;
+    // The supervisors', and those that somebody made for containers to be nested in.
+    if (!IsId(name)) continue;
     Snapshot snapshot = registry_->Get(name);
     if (snapshot != nullptr && MayHaveProcess(snapshot->container())) continue;
     absl::StatusOr<std::unique_ptr<cgroup::Group>> group = (*driver)->Open(name);

@@ -47,7 +47,7 @@ class Launch : public std::enable_shared_from_this<Launch> {
   absl::Status CompilePlan();
   void PassAttachments();
   absl::Status SendPlan();
-  absl::Status MakeGroup(cgroup::Driver* driver);
+  absl::Status MakeGroup(cgroup::Driver& driver);
   absl::Status AskLimits(const cgroup::Driver& driver);
   absl::Status SendPlacement();
   // On the loop's thread.
@@ -84,10 +84,9 @@ absl::Status Launch::CompilePlan() {
   return absl::OkStatus();
 }
 
-absl::Status Launch::MakeGroup(cgroup::Driver* driver) {
-  if (!kept_) RETURN_IF_ERROR(AskLimits(*driver));
-  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Group> made,
-                   driver->Create(runtime_->id, kept_->limits));
+absl::Status Launch::MakeGroup(cgroup::Driver& driver) {
+  if (!kept_) RETURN_IF_ERROR(AskLimits(driver));
+  ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Group> made, driver.Create(runtime_->id, kept_->limits));
   auto group = std::make_shared<SharedGroup>(std::move(made));
   undo_.push_back([this, group] {
     {
@@ -176,7 +175,8 @@ absl::Status Launch::Prepare(const std::function<absl::Status()>& make_record) {
   Snapshot present = engine_->registry()->Get(runtime_->id);
   if (present == nullptr) return ContainerGone();
   spec_ = present->container().spec();
-  ASSIGN_OR_RETURN(cgroup::Driver * driver, engine_->DriverFor(engine_->CgroupParentOf(spec_)));
+  ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
+                   engine_->DriverFor(engine_->CgroupParentOf(spec_)));
   // First, because without a spare it comes up on another processor beside what follows.
   RETURN_IF_ERROR(StartSupervisor());
   clock_.Finish(StartPhase::kSupervisor);
@@ -186,7 +186,7 @@ absl::Status Launch::Prepare(const std::function<absl::Status()>& make_record) {
   PassAttachments();
   RETURN_IF_ERROR(SendPlan());
   clock_.Finish(StartPhase::kPlan);
-  RETURN_IF_ERROR(MakeGroup(driver));
+  RETURN_IF_ERROR(MakeGroup(*driver));
   RETURN_IF_ERROR(SendPlacement());
   clock_.Finish(StartPhase::kCgroup);
   return absl::OkStatus();

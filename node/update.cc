@@ -61,7 +61,7 @@ absl::StatusOr<Container> EngineImpl::UpdateInQueue(const std::shared_ptr<Runtim
   RETURN_IF_ERROR(CheckState(container));
   // Again, because another Update may have come first.
   ASSIGN_OR_RETURN(ContainerSpec next, launch::ApplyUpdate(container.spec(), request));
-  ASSIGN_OR_RETURN(cgroup::Driver * driver, DriverFor(GroupParentOf(container)));
+  ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver, DriverFor(GroupParentOf(container)));
   ASSIGN_OR_RETURN(KeptLimits kept, KeepLimitsOf(*driver, next));
   std::shared_ptr<SharedGroup> group;
   if (HasProcess(container.state())) {
@@ -89,7 +89,8 @@ absl::Status EngineImpl::ApplyRecorded(const std::shared_ptr<Runtime>& runtime) 
   std::shared_ptr<SharedGroup> group = runtime->Group();
   if (present == nullptr || group == nullptr) return ContainerGone();
   const ContainerSpec& spec = present->container().spec();
-  ASSIGN_OR_RETURN(cgroup::Driver * driver, DriverFor(GroupParentOf(present->container())));
+  ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
+                   DriverFor(GroupParentOf(present->container())));
   ASSIGN_OR_RETURN(KeptLimits kept, KeepLimitsOf(*driver, spec));
   return group->Update(kept.limits, {});
 }

@@ -293,7 +293,7 @@ void ContainerFlags::DeclareLife(FlagSet& flags) {
                 return SetLogOption(pair.first, pair.second, spec_);
               });
   flags.Text("--cgroup-parent", "PATH", spec_.mutable_cgroup_parent(),
-             "cgroup to put it below (default: noded's --cgroup-parent)");
+             "cgroup to put it below, which must exist (default: noded's --cgroup-parent)");
 }
 
 absl::Status ContainerFlags::Finish(const std::vector<std::string>& command) {

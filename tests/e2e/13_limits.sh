@@ -67,6 +67,7 @@ test_what_is_refused_changes_nothing() {
 --pids-limit 40 --cpuset-cpus 0-4000|limits\.cpu\.cpuset_cpus.*must be within
 --cpuset-cpus 2-1|limits\.cpu\.cpuset_cpus.*must be a list
 --pids-limit 40 --device-read-bps /dev/no-such-disk:1m|limits\.block_io\.devices\[0\]\.device.*no such file
+--device-read-bps 0:77:1m|limits\.block_io\.devices\[0\]\.device.*no such block device
 --device-read-bps /dev/null:1m|limits\.block_io\.devices\[0\]\.device.*not a block device
 --hugetlb 3MB:6m|limits\.hugetlb
 --device /dev/no-such-device|devices\.devices\[0\]\.host_path
@@ -75,6 +76,9 @@ TABLE
   # What the command itself can tell never leaves it.
   check 2 nodectl update --cpu-period 1000001 web
   check 2 nodectl update --pids-limit 10m web
+  matches "$ERR" '--pids-limit: "10m" is not a whole number: 1 to 4194304, or -1'
+  check 2 nodectl update --device-read-iops /dev/null:4294967296 web
+  matches "$ERR" "1 to 4294967295"
   check 2 nodectl update -m -1 web
   check 2 nodectl update -m 99999999999999g web
   check 2 nodectl update web
@@ -104,6 +108,28 @@ test_what_the_host_does_not_keep_is_refused_or_told() {
   same "$(field told '.unenforced_limits')" "" "what is told once it is no longer wanted"
   check 125 nodectl create --dry-run --blkio-weight 50 --rootfs "$ROOTFS" /bin/true
   check 0 nodectl rm -f told
+}
+
+# all_groups NAME: where it is.
+all_groups() { find /sys/fs/cgroup -mindepth 2 -maxdepth 4 -type d -path "*$CGROUP/$1"; }
+test_a_parent_of_ones_own() {
+  local parent=$CGROUP/team controllers=/sys/fs/cgroup
+  [ ! -d "/sys/fs/cgroup/memory$CGROUP" ] || controllers=/sys/fs/cgroup/memory
+  check 125 run_busybox --cgroup-parent "$parent" /bin/true
+  matches "$ERR" "spec\.cgroup_parent.*\"$parent\" must be a cgroup that exists"
+  check 125 run_busybox --dry-run --cgroup-parent "$parent" /bin/true
+  check 125 run_busybox --cgroup-parent "$CGROUP/../.." /bin/true
+  matches "$ERR" 'spec\.cgroup_parent.*must not contain "\.\."'
+  same "$(all_groups team)" "" "groups that were made"
+  mkdir "$controllers$parent"
+  check 0 run_busybox -d --name nested --cgroup-parent "$parent" --pids-limit 7 /bin/sleep 1000
+  same "$(field nested .cgroup_path)" "$parent/$(field nested .id)" "its group"
+  kill_noded KILL
+  start_noded
+  state_is nested RUNNING || fail "a restart of noded has ended it"
+  same "$(pids_of nested)" 7 "tasks after a restart of noded"
+  check 0 nodectl rm -f nested
+  all_groups team | xargs rmdir
 }
 
 test_pause_and_unpause() {

@@ -140,6 +140,14 @@ void EngineTest::TearDown() {
   fs::remove_all(scratch_);
 }
 
+void EngineTest::MakeGroup(const std::string& group) {
+  const size_t slash = group.rfind('/');
+  std::vector<std::string> parents = GroupDirectories(group.substr(0, slash));
+  ASSERT_FALSE(parents.empty()) << group;
+  std::string path = parents.front() + group.substr(slash);
+  ASSERT_EQ(mkdir(path.c_str(), 0755), 0) << path << ": " << ErrnoText(errno);
+}
+
 void EngineTest::RemoveGroups(const std::string& parent) {
   for (const std::string& group : GroupDirectories(parent)) {
     EXPECT_EQ(rmdir(group.c_str()), 0) << group << ": " << ErrnoText(errno);

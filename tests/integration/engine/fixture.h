@@ -69,6 +69,8 @@ class EngineTest : public ::testing::Test {
   std::shared_ptr<Engine::AttachStream> BeginAttach(const std::string& container,
                                                     bool include_log = false);
 
+  // In one hierarchy, as a person would; its own parent must be there.
+  static void MakeGroup(const std::string& group);
   // An empty parent group, in each hierarchy.
   static void RemoveGroups(const std::string& parent);
 

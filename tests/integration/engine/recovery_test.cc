@@ -229,6 +229,24 @@ TEST_F(RecoveryTest, AnotherCgroupParentLeavesRunningContainersWhole) {
   RemoveGroups(second);
 }
 
+// A group below noded's own that is no container's is not for a restart to clear away.
+TEST_F(RecoveryTest, ANestedCgroupParentLivesOn) {
+  const std::string team = cgroup_parent_ + "/team";
+  MakeGroup(team);
+  node::v1::ContainerSpec spec = Shell("trap 'exit 3' TERM; while :; do sleep 0.05; done");
+  spec.set_cgroup_parent(team);
+  spec.mutable_limits()->set_pids(20);
+  auto nested = Run(spec);
+  ASSERT_TRUE(nested.ok()) << nested.status();
+  EXPECT_EQ(nested->cgroup_path(), team + "/" + nested->id());
+  ReopenEngine();
+  EXPECT_EQ(Get(nested->id())->state(), node::v1::CONTAINER_STATE_RUNNING);
+  EXPECT_EQ(Exec(nested->id(), "echo in").out, "in\n");
+  EXPECT_EQ(Stop(nested->id())->exit_status().code(), 3);
+  ASSERT_TRUE(Remove(nested->id()).ok());
+  RemoveGroups(team);
+}
+
 TEST_F(RecoveryTest, ManyAtOnce) {
   constexpr int kMany = 30;
   std::vector<Container> all;

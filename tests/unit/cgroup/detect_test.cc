@@ -3,6 +3,7 @@
 
 #include "cgroup/driver.h"
 #include "cgroup/mounts.h"
+#include "node/base/status.h"
 #include "tests/unit/cgroup/drawn_host.h"
 
 namespace noded::cgroup {
@@ -73,6 +74,32 @@ TEST(Detection, WhatIsAskedForMustBeThere) {
   EXPECT_TRUE(absl::IsFailedPrecondition(none.status()));
   EXPECT_THAT(none.status().message(), HasSubstr("no cgroup file system"));
   EXPECT_TRUE(absl::IsInvalidArgument(DrawnHost(kV2Host).Open("v3").status()));
+}
+
+TEST(Detection, AParentOfAClientMustBeThere) {
+  for (const std::string& picture :
+       {std::string(kV1Host), std::string(kV1Host) + kUnifiedBeside, std::string(kV2Host)}) {
+    DrawnHost host(picture);
+    ASSERT_TRUE(host.Open("auto", "/noded").ok());
+    EXPECT_TRUE(host.Open("auto", "/noded", /*make_parent=*/false).ok());
+    absl::Status absent = host.Open("auto", "/noded/team", /*make_parent=*/false).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(absent)) << absent;
+    ASSERT_EQ(FieldViolationsOf(absent).size(), 1u);
+    EXPECT_EQ(FieldViolationsOf(absent)[0].field, "spec.cgroup_parent");
+    EXPECT_THAT(absent.message(), HasSubstr("\"/noded/team\" must be a cgroup that exists"));
+    EXPECT_THAT(host.Directories("team"), IsEmpty());
+    EXPECT_TRUE(absl::IsInvalidArgument(host.Open("auto", "/noded/../x", false).status()));
+  }
+}
+
+TEST(Detection, AParentInOneV1HierarchyIsMadeInTheOthers) {
+  DrawnHost host(kV1Host);
+  ASSERT_TRUE(host.Open("auto", "/other").ok());
+  size_t hierarchies = host.Directories("other").size();
+  host.MakeDir("memory/slice");
+  ASSERT_EQ(host.Directories("slice").size(), 1u);
+  ASSERT_TRUE(host.Open("auto", "/slice", /*make_parent=*/false).ok());
+  EXPECT_EQ(host.Directories("slice").size(), hierarchies);
 }
 
 }  // namespace

@@ -293,8 +293,12 @@ std::vector<std::string> DrawnHost::Directories(const std::string& name) const {
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> DrawnHost::Open(const std::string& driver,
-                                                        const std::string& parent) const {
-  return OpenDriverOn({.parent = parent, .driver = driver, .mounts_path = dir_ + "/mountinfo"},
+                                                        const std::string& parent,
+                                                        bool make_parent) const {
+  return OpenDriverOn({.parent = parent,
+                       .make_parent = make_parent,
+                       .driver = driver,
+                       .mounts_path = dir_ + "/mountinfo"},
                       fs_);
 }
 

@@ -37,7 +37,8 @@ class DrawnHost {
   std::vector<std::string> Directories(const std::string& name) const;
 
   absl::StatusOr<std::unique_ptr<Driver>> Open(const std::string& driver = "auto",
-                                               const std::string& parent = "/noded") const;
+                                               const std::string& parent = "/noded",
+                                               bool make_parent = true) const;
 
   // The n-th group that is made from now on fails with this errno.
   void FailMakeGroup(int nth, int error);
