@@ -154,6 +154,40 @@ void EraseSession(const std::shared_ptr<Runtime>& runtime, const std::string& ex
   runtime->execs.erase(found);
 }
 
+void NoLongerStarting(Runtime& runtime) {
+  absl::MutexLock lock(&runtime.mutex);
+  --runtime.starting_execs;
+}
+
+// From here on a pause waits for its process to be made. One that came before refuses it.
+absl::Status ListExec(EngineImpl* engine, const std::shared_ptr<Runtime>& runtime,
+                      const std::string& exec_id, const std::shared_ptr<ExecSession>& session) {
+  bool pausing;
+  {
+    absl::MutexLock lock(&runtime->mutex);
+    pausing = runtime->pausing;
+    if (!pausing) {
+      ++runtime->starting_execs;
+      runtime->execs.emplace(exec_id, session);
+    }
+  }
+  // After the count, because a pause may have been over between the first look and that.
+  Snapshot present = engine->registry()->Get(runtime->id);
+  absl::Status refused;
+  if (present == nullptr) {
+    refused = ContainerGone();
+  } else if (pausing || present->container().state() != node::v1::CONTAINER_STATE_RUNNING) {
+    node::v1::Container container = present->container();
+    if (pausing) container.set_state(node::v1::CONTAINER_STATE_PAUSED);
+    refused = WrongState(container);
+  }
+  if (!refused.ok() && !pausing) {
+    NoLongerStarting(*runtime);
+    EraseSession(runtime, exec_id);
+  }
+  return refused;
+}
+
 }  // namespace
 
 std::shared_ptr<Engine::ExecStream> EngineImpl::Exec() {
@@ -165,12 +199,12 @@ void EngineImpl::BeginExec(std::shared_ptr<ExecSession> session, ExecStart start
     absl::StatusOr<PreparationPtr> prepared = Prepare(this, std::move(start));
     if (!prepared.ok()) return session->Failed(prepared.status());
     PreparationPtr exec = *prepared;
-    {
-      // Before it can end, so that its end finds it.
-      absl::MutexLock lock(&exec->runtime->mutex);
-      exec->runtime->execs.emplace(exec->exec_id, session);
+    // Before it can end, so that its end finds it.
+    if (absl::Status listed = ListExec(this, exec->runtime, exec->exec_id, session); !listed.ok()) {
+      return session->Failed(listed);
     }
     auto answered = [this, session, exec](absl::StatusOr<ShimClient::Answer> answer) {
+      NoLongerStarting(*exec->runtime);
       FinishExec(session, exec->runtime, exec->exec_id, [&]() -> absl::Status {
         RETURN_IF_ERROR(answer.status());
         ASSIGN_OR_RETURN(ExecSession::Streams streams, StreamsOf(this, *exec, *answer));
@@ -184,6 +218,7 @@ void EngineImpl::BeginExec(std::shared_ptr<ExecSession> session, ExecStart start
     // The process's ends are with the supervisor now; kept here they would never come to an end.
     CloseOtherEnds(*exec);
     if (!sent.ok()) {
+      NoLongerStarting(*exec->runtime);
       EraseSession(exec->runtime, exec->exec_id);
       session->Failed(sent);
     }

@@ -15,6 +15,33 @@ using node::v1::ContainerState;
 
 namespace {
 
+// For an exec's process to be made; usually some milliseconds. One that takes longer (a hung file
+// system) must not keep the container from being paused: it goes on, or times out, afterwards.
+constexpr absl::Duration kExecStartBound = absl::Seconds(2);
+
+// Lets no exec begin while it lives, and waits for those on their way.
+class ExecsHeld {
+ public:
+  explicit ExecsHeld(Runtime& runtime) : runtime_(runtime) {
+    absl::MutexLock lock(&runtime_.mutex);
+    runtime_.pausing = true;
+    auto none = [this] {
+      runtime_.mutex.AssertReaderHeld();
+      return runtime_.starting_execs == 0;
+    };
+    runtime_.mutex.AwaitWithTimeout(absl::Condition(&none), kExecStartBound);
+  }
+  ~ExecsHeld() {
+    absl::MutexLock lock(&runtime_.mutex);
+    runtime_.pausing = false;
+  }
+  ExecsHeld(const ExecsHeld&) = delete;
+  ExecsHeld& operator=(const ExecsHeld&) = delete;
+
+ private:
+  Runtime& runtime_;
+};
+
 // For a registry's change: only from one state to the other.
 auto Becomes(ContainerState from, ContainerState to) {
   return [from, to](ContainerRecord& record) {
@@ -66,6 +93,7 @@ absl::Status EngineImpl::PauseInQueue(const std::shared_ptr<Runtime>& runtime) {
   }
   std::shared_ptr<SharedGroup> group = runtime->Group();
   if (group == nullptr) return SupervisorLost();
+  ExecsHeld held(*runtime);
   RETURN_IF_ERROR(group->Freeze());
   absl::Status recorded =
       registry_

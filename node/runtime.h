@@ -111,6 +111,11 @@ struct Runtime {
   // Execs that run, by id; kept until their end is known though their client may be gone.
   std::map<std::string, std::shared_ptr<ExecSession>> execs ABSL_GUARDED_BY(mutex);
 
+  // Execs whose process is being made, and whether a pause waits for them: frozen half-way they
+  // would tell nothing until the container is resumed.
+  int starting_execs ABSL_GUARDED_BY(mutex) = 0;
+  bool pausing ABSL_GUARDED_BY(mutex) = false;
+
   // Of the present run: what it is measured with, made by its first sample, and the last
   // sample with its time since boot.
   std::shared_ptr<Meter> meter ABSL_GUARDED_BY(mutex);

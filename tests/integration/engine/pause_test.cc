@@ -99,6 +99,32 @@ TEST_F(PauseTest, StopsAllProgressUntilResumed) {
   EXPECT_TRUE(GoesOn(container->id()));
 }
 
+// Each is told at once that it runs, or that it came too late; none is caught half-way.
+TEST_F(PauseTest, AnExecThatIsOnItsWayIsToldBeforeTheResume) {
+  auto container = Run(Shell("sleep 1000"));
+  ASSERT_TRUE(container.ok()) << container.status();
+  int began = 0;
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::shared_ptr<Engine::ExecStream>> execs;
+    for (int i = 0; i < 8; ++i) execs.push_back(BeginExec(ExecOf(container->id(), "sleep 0.1")));
+    absl::Time before = absl::Now();
+    ASSERT_TRUE(Pause(container->id()).ok());
+    for (const auto& exec : execs) {
+      auto first = Next(*exec);
+      if (first.ok()) {
+        EXPECT_TRUE(first->has_value() && (*first)->has_started());
+        ++began;
+      } else {
+        EXPECT_EQ(ReasonOf(first.status()), reason::kWrongState) << first.status();
+      }
+    }
+    EXPECT_LT(absl::Now() - before, absl::Seconds(30)) << "half of what a start may take";
+    ASSERT_TRUE(Resume(container->id()).ok());
+    for (const auto& exec : execs) exec->Cancel();
+  }
+  EXPECT_GT(began, 0);
+}
+
 TEST_F(PauseTest, WrongStatesAreTold) {
   auto created = Create(Shell("sleep 1000"));
   ASSERT_TRUE(created.ok()) << created.status();
