@@ -42,7 +42,7 @@ struct SampleOptions {
   bool pressure = true;  // a quarter of a sample's cost
 };
 
-// Holds a group's statistics files open (at most 14 descriptors on a hybrid host) and reads them
+// Holds a group's statistics files open (at most 15 descriptors on a hybrid host) and reads them
 // again and again. Independent of the Group that it came from. Thread-compatible.
 class Sampler {
  public:

@@ -1,6 +1,7 @@
 #include "cgroup/file_sampler.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "node/base/file.h"
@@ -34,9 +35,11 @@ void FileSampler::HoldPressure(int dir) {
 void FileSampler::HoldHugetlb(int dir, const std::vector<std::string>& sizes,
                               const std::string& suffix) {
   for (const std::string& size : sizes) {
-    UniqueFd fd = TryOpen(dir, absl::StrCat("hugetlb.", size, ".", suffix));
-    if (fd) hugetlb_.emplace_back(size, std::move(fd));
+    std::string name = absl::StrCat("hugetlb.", size, ".", suffix);
+    if (faccessat(dir, name.c_str(), F_OK, 0) == 0) page_sizes_.emplace_back(size, std::move(name));
   }
+  if (page_sizes_.size() == 1) hugetlb_ = TryOpen(dir, page_sizes_[0].second);
+  if (page_sizes_.size() > 1) hugetlb_ = TryOpen(dir, ".");
 }
 
 absl::StatusOr<Stats> FileSampler::Sample() {
@@ -44,8 +47,10 @@ absl::StatusOr<Stats> FileSampler::Sample() {
   SampleOwn(stats);
   stats.pids_current = reader_.ReadNumber(pids_);
   stats.pids_limit = reader_.ReadNumber(pids_max_);
-  for (const auto& [size, file] : hugetlb_) {
-    std::optional<uint64_t> usage = reader_.ReadNumber(file);
+  for (const auto& [size, name] : page_sizes_) {
+    std::optional<uint64_t> usage = page_sizes_.size() == 1
+                                        ? reader_.ReadNumber(hugetlb_)
+                                        : reader_.ReadNumber(TryOpen(hugetlb_.get(), name));
     if (!usage) continue;
     if (!stats.hugetlb) stats.hugetlb.emplace();
     stats.hugetlb->push_back({size, *usage});
@@ -61,10 +66,10 @@ absl::StatusOr<Stats> FileSampler::Sample() {
 }
 
 int FileSampler::descriptors() const {
-  int held = static_cast<int>(hugetlb_.size());
+  int held = 0;
   for (const UniqueFd& one : files_) held += one.valid();
   for (const UniqueFd* one :
-       {&pids_, &pids_max_, &cpu_pressure_, &memory_pressure_, &io_pressure_}) {
+       {&pids_, &pids_max_, &hugetlb_, &cpu_pressure_, &memory_pressure_, &io_pressure_}) {
     held += one->valid();
   }
   return held;

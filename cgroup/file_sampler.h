@@ -30,7 +30,7 @@ class FileSampler : public Sampler {
   void Hold(size_t file, int dir, const std::string& name);
   void HoldPids(int dir);
   void HoldPressure(int dir);
-  // "hugetlb.<size>.<suffix>" of each size.
+  // "hugetlb.<size>.<suffix>" of each size, one descriptor for all.
   void HoldHugetlb(int dir, const std::vector<std::string>& sizes, const std::string& suffix);
   const UniqueFd& file(size_t number) const { return files_[number]; }
 
@@ -41,7 +41,10 @@ class FileSampler : public Sampler {
   std::vector<UniqueFd> files_;
   UniqueFd pids_, pids_max_;
   UniqueFd cpu_pressure_, memory_pressure_, io_pressure_;
-  std::vector<std::pair<std::string, UniqueFd>> hugetlb_;
+  // Sizes of huge pages and their files. The file of the only one is held; of several their
+  // directory, for the sake of descriptors: few hosts have use for more than one.
+  std::vector<std::pair<std::string, std::string>> page_sizes_;
+  UniqueFd hugetlb_;
 };
 
 }  // namespace noded::cgroup

@@ -94,6 +94,10 @@ void ParseMemoryStat(std::string_view content, bool v1, Stats& stats) {
   // What v1 shows for no limit is 2^63 less a page; nobody means more than 2^60.
   constexpr uint64_t kNoLimit = uint64_t{1} << 60;
   std::optional<uint64_t> inactive;
+  // What is of the group alone comes first and is half of the file.
+  if (size_t all = content.find("\nhierarchical_"); v1 && all != std::string_view::npos) {
+    content.remove_prefix(all + 1);
+  }
   ForEachKeyed(content, [&](std::string_view key, uint64_t value) {
     if (v1) {
       if (key == "hierarchical_memory_limit" && value < kNoLimit) stats.memory_limit_bytes = value;

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/time_util.h>
 #include <unistd.h>
 
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -75,14 +76,15 @@ void Meter::AddNetwork(const Container& container, ContainerStats& stats) {
   }
   // One read, when what came is so much less than a page, which is what the kernel gives at most,
   // that another line would have had its place.
-  std::string content(kPageBytes, '\0');
-  ssize_t got = pread(network_.get(), content.data(), content.size(), 0);
+  char page[kPageBytes];
+  ssize_t got = pread(network_.get(), page, sizeof(page), 0);
   if (got < 0) return;
-  content.resize(static_cast<size_t>(got));
+  std::string_view content(page, static_cast<size_t>(got));
+  absl::StatusOr<std::string> all;
   if (content.size() > kPageBytes / 2) {
-    absl::StatusOr<std::string> all = ReadHeld(network_.get());
+    all = ReadHeld(network_.get());
     if (!all.ok()) return;
-    content = *std::move(all);
+    content = *all;
   }
   for (node::v1::NetworkInterfaceStats& one : ParseNetworkCounters(content)) {
     *stats.add_networks() = std::move(one);

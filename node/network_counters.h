@@ -2,7 +2,7 @@
 #ifndef NODE_NETWORK_COUNTERS_H_
 #define NODE_NETWORK_COUNTERS_H_
 
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "node/v1/limits.pb.h"
@@ -10,7 +10,7 @@
 namespace noded {
 
 // Lines that are not in the kernel's form are left out.
-std::vector<node::v1::NetworkInterfaceStats> ParseNetworkCounters(const std::string& content);
+std::vector<node::v1::NetworkInterfaceStats> ParseNetworkCounters(std::string_view content);
 
 }  // namespace noded
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -29,7 +30,7 @@ struct Sampling::Round {
   Uptime now;
   uint32_t online_cpus = 0;
   std::vector<Target> targets;
-  std::unordered_map<std::string, size_t> by_id;
+  std::unordered_map<std::string_view, size_t> by_id;  // of ids that the targets hold
   bool new_layers = false;
 };
 
@@ -173,7 +174,7 @@ void Sampling::AddTarget(const Snapshot& snapshot, Round& round) {
     target.meter = runtime.meter;
   }
   if (target.meter->layer() != nullptr) round.new_layers |= layers_.Refresh(target.meter->layer());
-  round.by_id.emplace(container.id(), round.targets.size());
+  round.by_id.emplace(target.runtime->id, round.targets.size());
   round.targets.push_back(std::move(target));
 }
 

@@ -57,6 +57,11 @@ TEST(ParseMemoryStat, V1CountsTheGroupsBelow) {
   EXPECT_EQ(stats.memory_rss_bytes, 2u);
   EXPECT_EQ(stats.memory_working_set_bytes, 0u) << "two files, read one after the other";
   EXPECT_EQ(stats.memory_limit_bytes, std::nullopt);
+  ParseMemoryStat(
+      "cache 9\nhierarchical_memory_limit 77\nhierarchical_memsw_limit 88\ntotal_cache 3\n", true,
+      stats);
+  EXPECT_EQ(stats.memory_limit_bytes, 77u);
+  EXPECT_EQ(stats.memory_cache_bytes, 3u);
 }
 
 UniqueFd FileOf(const std::string& content) {

@@ -51,6 +51,14 @@ TEST(NetworkCountersTest, ReadsEachInterface) {
   EXPECT_EQ(interfaces[1].send_dropped(), 24u);
 }
 
+TEST(NetworkCountersTest, LeavesOutWhatIsNotInForm) {
+  EXPECT_THAT(ParseNetworkCounters(""), IsEmpty());
+  EXPECT_THAT(ParseNetworkCounters("eth0: 1 2 3"), IsEmpty()) << "too few columns";
+  EXPECT_THAT(ParseNetworkCounters("eth0: 1 2 3 4 5 6 7 8 9 10 11 x 13 14 15 16"), IsEmpty());
+  EXPECT_THAT(ParseNetworkCounters("eth0: 1 2 3 4 5 6 7 8 9 10 11 -1 13 14 15 16\n"), IsEmpty());
+  EXPECT_THAT(ParseNetworkCounters(":1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16"), SizeIs(1));
+}
+
 TEST(CgroupMountsTest, TellsHierarchiesOfAHybridHost) {
   auto mounts = ParseCgroupMounts(
       "25 20 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
