@@ -98,6 +98,17 @@ int Transfer(const std::string& path, Direction direction, int64_t bytes) {
 class IoTest : public CgroupTest {
  protected:
   bool HasIo() const { return Has("blkio") || Has("io"); }
+  // Bytes to the disk, by the group's own counter.
+  static double Written(const Group& group, const BlockDeviceLimit& disk) {
+    auto stats = group.ReadStats();
+    if (!stats.ok() || !stats->block_devices) return 0;
+    for (const BlockStats& one : *stats->block_devices) {
+      if (one.major == disk.major && one.minor == disk.minor) {
+        return static_cast<double>(one.written_bytes.value_or(0));
+      }
+    }
+    return 0;
+  }
   // Bytes a second of a process in the group.
   double Rate(const Group& group, const std::string& path, Direction direction, int64_t bytes) {
     absl::Time begin = absl::Now();
@@ -142,16 +153,7 @@ TEST_P(IoTest, FiveMebibytesASecondAndNotTheNeighbours) {
   }
   unlink(elsewhere.c_str());
 
-  auto stats = slow->ReadStats();
-  ASSERT_OK(stats);
-  ASSERT_TRUE(stats->block_devices.has_value());
-  uint64_t written = 0;
-  for (const BlockStats& one : *stats->block_devices) {
-    if (one.major == limit.major && one.minor == limit.minor) {
-      written = one.written_bytes.value_or(0);
-    }
-  }
-  EXPECT_GE(written, static_cast<uint64_t>(20 * kMiB));
+  EXPECT_GE(Written(*slow, limit), 20.0 * kMiB);
 
   // Without the limit, while it is at work.
   absl::Time begin = absl::Now();
@@ -160,6 +162,22 @@ TEST_P(IoTest, FiveMebibytesASecondAndNotTheNeighbours) {
   ASSERT_OK(slow->Update({}, {}));
   EXPECT_EQ(freed.Wait(), 0);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(6)) << "8 s at the old rate";
+
+  // And with it again.
+  Payload busy(*slow, [&] {
+    while (Transfer(file, Direction::kWrite, 40 * kMiB) == 0) {
+    }
+    return 1;
+  });
+  absl::SleepFor(absl::Milliseconds(500));
+  ASSERT_OK(slow->Update({.block_devices = {limit}}, {}));
+  absl::SleepFor(absl::Milliseconds(500));
+  begin = absl::Now();
+  double written = Written(*slow, limit);
+  absl::SleepFor(absl::Seconds(3));
+  double rate = (Written(*slow, limit) - written) / absl::ToDoubleSeconds(absl::Now() - begin);
+  EXPECT_GE(rate, 3.5 * kMiB);
+  EXPECT_LE(rate, 6.5 * kMiB);
 }
 
 TEST_P(IoTest, BufferedWritesOnV2) {

@@ -87,6 +87,9 @@ TEST_P(SwapTest, IsAloneAndEndsAtItsLimit) {
       absl::SleepFor(absl::Milliseconds(2));
     }
     EXPECT_GE(swapped, static_cast<uint64_t>(8 * kMiB)) << "more than the memory";
+    // More and less, while some is in use.
+    ASSERT_OK(group->Update({.memory_bytes = 32 * kMiB, .swap_bytes = 64 * kMiB}, {}));
+    ASSERT_OK(group->Update(limits, {}));
     EXPECT_EQ(group->ReadStats()->oom_kills, 0u);
     // Not by Kill(): what is cloned into a group after cgroup.kill is killed too (Linux 6.18).
   }
