@@ -10,7 +10,7 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--skip-install] [KIND…]
   KIND   unit integration e2e vm tree   (the default, in this order)
-         vm       in a virtual machine: a subset on pure cgroup v2, and noded as a unit of systemd
+         vm       in a virtual machine: a subset on pure cgroup v2, noded as a unit of systemd, and that with cgroup v1
          format   clang-format on every source
          lint     clang-tidy, shellcheck, and buf on the API
          fuzz     each fuzzer for ten seconds, built with clang
@@ -183,6 +183,7 @@ for kind in "${kinds[@]}"; do
     vm)
       run_script vm-unified tests/vm/unified.sh build/release/bin
       run_script vm-systemd tests/vm/systemd.sh build/release/bin
+      run_script vm-hybrid tests/vm/hybrid.sh build/release/bin
       ;;
     tree) run_script tree tests/tree/tree_test.py ;;
     format) step clang-format bash -c "$(declare -f sources); sources | xargs clang-format --dry-run -Werror" ;;

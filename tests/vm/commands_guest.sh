@@ -14,6 +14,25 @@ test_run_with_limits_on_v2() {
   check 0 nodectl exec web grep ^0:: /proc/self/cgroup
   same "$OUT" "0::/" "what the container sees of its group"
 }
+# What only this hierarchy can tell; the rest is as on the other.
+test_bad_limits_of_v2_change_nothing() {
+  local group before flags pattern
+  group=/sys/fs/cgroup$(field web .cgroup_path)
+  before=$(cat "$group"/{memory.max,memory.high,pids.max,hugetlb.2MB.max})
+  while IFS='|' read -r flags pattern; do
+    # shellcheck disable=SC2086
+    check 1 nodectl update --pids-limit 30 $flags web
+    matches "$ERR" "$pattern" "message for $flags"
+    same "$(cat "$group"/{memory.max,memory.high,pids.max,hugetlb.2MB.max})" "$before" "limits in force after $flags"
+  done <<'TABLE'
+--hugetlb 3MB:6m|limits\.hugetlb\[0\].*3MB.*2MB
+--memory-high 0|limits\.memory\.high_bytes.*0 must be 6291456 to 67108864
+--memory-high 65m|limits\.memory\.high_bytes.*must be 6291456 to 67108864
+TABLE
+  check 125 run_busybox --cgroup-parent "$CGROUP/nowhere" true
+  matches "$ERR" "spec\.cgroup_parent.*must be a cgroup that exists"
+  [ ! -e "/sys/fs/cgroup$CGROUP/nowhere" ] || fail "it was made"
+}
 test_a_killed_noded_finds_it_again() {
   kill_noded KILL
   start_noded

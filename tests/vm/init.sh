@@ -22,4 +22,7 @@ for directory in proc sys dev; do $b mount --move /$directory /root/$directory; 
 echo "noded-vm: booted" >/dev/console
 [ "$MODE" = systemd ] || exec $b switch_root /root /bin/bash /noded-vm/guest.sh
 $b cp /noded-vm.service /root/etc/systemd/system/
-exec $b switch_root /root /lib/systemd/systemd --unit=noded-vm.service systemd.mask=systemd-tmpfiles-setup.service
+# It would empty /tmp, which is the host's until guest.sh mounts another: a walk over whatever is there, each file of which
+# takes a descriptor of virtiofsd's. (systemd.mask= counts on the kernel's command line alone.)
+$b ln -sf /dev/null /root/etc/systemd/system/systemd-tmpfiles-setup.service
+exec $b switch_root /root /lib/systemd/systemd --unit=noded-vm.service

@@ -43,7 +43,7 @@ echo "Linux $(uname -r), cgroup v2 with $(cat /sys/fs/cgroup/cgroup.controllers)
 program integration_cgroup '-*v1*'
 # What is of v1 alone would only be skipped.
 program integration_shim 'ExecTest.*:ReaperTest.*:LaunchTest.HelloWorld:SupervisorTest.*Group*:LaunchTest.*UserNamespace*:LaunchTest.OnlyTheContainersMountsAreSeenInside:SupervisorTest.KilledSupervisorTakesInitWithIt:LaunchTest.Seccomp*:-*EntersTheGroupsThatAreGiven'
-program integration_engine 'UnifiedTest.*:UpdateTest.*:PauseTest.*:LifeTest.*:MeasureTest.*:RecoveryTest.RunningContainersAreThereAgain:RecoveryTest.ALost*:RecoveryTest.WhatNoRecordSpeaksOfIsRemoved:RecoveryTest.AnotherCgroupParent*'
+program integration_engine 'UnifiedTest.*:UpdateTest.*:PauseTest.*:LifeTest.*:MeasureTest.*:RecoveryTest.RunningContainersAreThereAgain:RecoveryTest.ALost*:RecoveryTest.WhatNoRecordSpeaksOfIsRemoved:RecoveryTest.AnotherCgroupParent*:RecoveryTest.ANestedCgroupParent*'
 script ../e2e/15_systemd_inside
 script commands_guest
 echo "$passed passed, $failed failed, $skipped skipped"
