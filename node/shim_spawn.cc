@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "node/base/file.h"
 #include "node/base/socket.h"
+#include "node/base/spawn.h"
 #include "node/base/status.h"
 #include "node/shim_client.h"
-#include "node/base/spawn.h"
 
 namespace noded {
 namespace {

@@ -18,8 +18,8 @@
 #include "cgroup/mounts.h"
 #include "cgroup/plain_group.h"
 #include "node/base/file.h"
-#include "node/base/status.h"
 #include "node/base/spawn.h"
+#include "node/base/status.h"
 
 namespace noded {
 namespace {
