@@ -24,6 +24,9 @@ constexpr char kCloseInputFrame = 6;
 constexpr std::chrono::milliseconds kPatience{500};
 // What a socket holds for a client, in the kernel's memory; the default takes three full frames.
 constexpr int kSocketBytes = 1 << 20;
+// At the end there must be room for what is still due, however full it is: a frame that is held,
+// the count of what was missed, and the end.
+constexpr int kLastSocketBytes = 3 << 19;
 
 constexpr uint32_t kRead = EPOLLIN, kWrite = EPOLLOUT;
 
@@ -45,6 +48,13 @@ std::string LittleEndian(uint64_t value) {
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
   return bytes;
+}
+
+// Without the right to go beyond the host's bound as far as that allows, which is twice the
+// default.
+void SetBuffer(int socket, int bytes) {
+  if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) == 0) return;
+  (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
 bool Drained(int socket) {
@@ -172,6 +182,7 @@ void Attachments::End() {
   for (Iterator next = attachments_.begin(); next != attachments_.end();) {
     Iterator attachment = next++;
     attachment->end_due = true;
+    SetBuffer(attachment->socket.get(), kLastSocketBytes);
     Flush(attachment);
   }
 }

@@ -39,7 +39,8 @@ class Attachments {
   void Send(Stream stream, std::string_view data);
   // A client is waited for: better read no more of the container's output yet.
   bool waiting() const { return waiting_ > 0; }
-  // Says to all that everything was sent; those who come later are told at once.
+  // Says to all that everything was sent, and how much of it they missed: even to one that reads no
+  // more, whose socket takes that beyond its bound. Those who come later are told at once.
   void End();
   // Whether something is still to be sent.
   bool flushed() const;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <memory>
 
 #include "gtest/gtest.h"
@@ -92,7 +93,7 @@ TEST_F(AttachmentsTest, ASlowClientIsWaitedForOnceAndThenToldWhatItMissed) {
   EXPECT_FALSE(attachments_.waiting()) << "waited for a second time";
   sent += frame.size();
   attachments_.End();
-  EXPECT_FALSE(attachments_.flushed());
+  EXPECT_TRUE(attachments_.flushed()) << "who never reads would hold up the supervisor's end";
   size_t got = 0;
   uint64_t missed = 0;
   for (std::string next; (next = Frame(slow)) != "4:"; RunFor(milliseconds(1))) {
@@ -104,6 +105,28 @@ TEST_F(AttachmentsTest, ASlowClientIsWaitedForOnceAndThenToldWhatItMissed) {
   EXPECT_EQ(missed, 2 * frame.size());
   EXPECT_EQ(got + missed, sent);
   EXPECT_TRUE(attachments_.flushed());
+}
+
+TEST_F(AttachmentsTest, OneThatReadsNoMoreIsLeftTheCountAndTheEnd) {
+  UniqueFd stuck = Attach();
+  const std::string frame(Attachments::kMaxPayload, 'x');
+  size_t sent = 0;
+  while (!attachments_.waiting()) {
+    attachments_.Send(Stream::kOutput, frame);
+    sent += frame.size();
+  }
+  attachments_.Send(Stream::kOutput, "missed");
+  sent += strlen("missed");
+  // While a frame is held for it.
+  attachments_.End();
+  EXPECT_TRUE(attachments_.flushed());
+  EXPECT_FALSE(attachments_.waiting());
+  size_t got = 0;
+  std::string next;
+  while ((next = Frame(stuck)).starts_with("1:")) got += next.size() - 2;
+  EXPECT_EQ(next, std::string("3:\6\0\0\0\0\0\0\0", 10));
+  EXPECT_EQ(got + strlen("missed"), sent);
+  EXPECT_EQ(Frame(stuck), "4:");
 }
 
 TEST_F(AttachmentsTest, OneThatGoesDoesNotStopTheOthers) {
