@@ -16,6 +16,7 @@
 #include "node/kept_limits.h"
 #include "node/launch_inputs.h"
 #include "node/random_id.h"
+#include "node/record_changes.h"
 #include "node/root_files.h"
 
 namespace noded {
@@ -253,7 +254,7 @@ absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id
   // RunContainer's begins where its start begins: one record less to save.
   container.set_state(creation.run ? node::v1::CONTAINER_STATE_STARTING
                                    : node::v1::CONTAINER_STATE_CREATING);
-  *container.mutable_create_time() = TimeUtil::GetCurrentTime();
+  *container.mutable_create_time() = TimestampNow();
   container.set_cgroup_path(absl::StrCat(CgroupParentOf(creation.spec), "/", id));
   Tell(creation.kept, container);
   container.set_log_directory(RootFiles(store_->ContainerDirectory(id)).log);

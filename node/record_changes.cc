@@ -86,7 +86,7 @@ void MarkStartFailed(ContainerRecord& record, const std::string& why) {
   container.set_state(node::v1::CONTAINER_STATE_EXITED);
   container.set_exit_reason(node::v1::EXIT_REASON_START_FAILED);
   container.set_error(why);
-  *container.mutable_finish_time() = TimeUtil::GetCurrentTime();
+  *container.mutable_finish_time() = TimestampNow();
 }
 
 void MarkExited(ContainerRecord& record, const ExitRecord& exit, const std::string& error) {
@@ -121,10 +121,14 @@ void MarkExecEnded(ContainerRecord& record, const std::string& exec_id) {
   ids.erase(std::remove(ids.begin(), ids.end(), exec_id), ids.end());
 }
 
+google::protobuf::Timestamp TimestampNow() {
+  return TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(absl::Now()));
+}
+
 ExitRecord UnknownExit(int64_t pid) {
   ExitRecord exit;
   exit.set_pid(static_cast<int32_t>(pid));
-  exit.set_time_ns(TimeUtil::TimestampToNanoseconds(TimeUtil::GetCurrentTime()));
+  exit.set_time_ns(absl::ToUnixNanos(absl::Now()));
   return exit;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "node/shim/v1/plan.pb.h"
 #include "node/shim/v1/shim.pb.h"
 #include "node/state/v1/record.pb.h"
@@ -36,6 +37,9 @@ void MarkOomKilled(node::state::v1::ContainerRecord& record, uint64_t kills,
                    const std::optional<node::v1::OomKill>& last);
 void MarkExecStarted(node::state::v1::ContainerRecord& record, const std::string& exec_id);
 void MarkExecEnded(node::state::v1::ContainerRecord& record, const std::string& exec_id);
+
+// Now, with nanoseconds: TimeUtil::GetCurrentTime tells whole seconds.
+google::protobuf::Timestamp TimestampNow();
 
 // An end that nobody has seen.
 node::shim::v1::ExitRecord UnknownExit(int64_t pid);

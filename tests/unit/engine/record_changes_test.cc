@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "google/protobuf/util/time_util.h"
 #include "node/root_files.h"
 
 namespace noded {
@@ -43,6 +46,17 @@ ExitReason ReasonAfter(ContainerRecord record, const ExitRecord& exit, bool oom_
   if (oom_killed) MarkOomKilled(record, 1, std::nullopt);
   MarkExited(record, exit, "");
   return record.container().exit_reason();
+}
+
+// A time in whole seconds would lie before it.
+TEST(RecordChangesTest, TimesThatAreNotTheSupervisorsHaveNanoseconds) {
+  using google::protobuf::util::TimeUtil;
+  const int64_t before = absl::ToUnixNanos(absl::Now());
+  ContainerRecord record = Running();
+  MarkStartFailed(record, "no such file");
+  EXPECT_GE(TimeUtil::TimestampToNanoseconds(record.container().finish_time()), before);
+  EXPECT_GE(UnknownExit(4242).time_ns(), before);
+  EXPECT_GE(TimeUtil::TimestampToNanoseconds(TimestampNow()), before);
 }
 
 TEST(RecordChangesTest, AStartForgetsTheEndOfTheRunBefore) {
