@@ -43,7 +43,7 @@ class Registry {
                                                           StateStore::Loaded loaded);
   virtual ~Registry() = default;
 
-  // By id, unambiguous prefix of one (3 digits or more) or name; an exact name wins over a prefix.
+  // By id, unambiguous prefix of one or name; an exact name wins over a prefix.
   // NOT_FOUND (CONTAINER_NOT_FOUND), INVALID_ARGUMENT (AMBIGUOUS_ID, or empty with field
   // "container").
   virtual absl::StatusOr<Snapshot> Find(const std::string& reference) const = 0;

@@ -19,7 +19,6 @@ using node::v1::WatchResponse;
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxPageBytes = 1 << 20;
-constexpr size_t kMinPrefix = 3;
 constexpr size_t kMaxQuoted = 128;
 
 absl::Status RequestIdReused() {
@@ -56,7 +55,7 @@ absl::StatusOr<Snapshot> MemoryRegistry::Find(const std::string& reference) cons
     auto name = names_.find(reference);
     if (name != names_.end()) found = entries_.find(name->second);
   }
-  if (found == entries_.end() && reference.size() >= kMinPrefix) {
+  if (found == entries_.end()) {
     found = entries_.lower_bound(reference);
     const auto end = entries_.end();
     if (found == end || !found->first.starts_with(reference)) return ContainerNotFound(reference);
