@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -23,6 +24,8 @@ using node::v1::ExecStart;
 namespace {
 
 constexpr absl::Duration kTermToKill = absl::Seconds(2);
+// A century; what is more would not fit into a clock's nanoseconds.
+constexpr absl::Duration kLongestTimeLimit = absl::Hours(24 * 36500);
 // A pipe that holds as much as the largest message needs a fourth of the wake-ups.
 constexpr int kPipeBytes = 1 << 20;
 
@@ -38,7 +41,6 @@ struct Preparation {
   std::shared_ptr<Runtime> runtime;
   std::string exec_id;
   ExecStart start;
-  absl::Duration time_limit = absl::InfiniteDuration();
   node::shim::v1::ExecPlan plan;
   cgroup::AttachFds attach;
   Pipe input, output, error;
@@ -47,22 +49,24 @@ struct Preparation {
 };
 using PreparationPtr = std::shared_ptr<Preparation>;
 
-absl::Status CheckStart(const ExecStart& start, absl::Duration& time_limit) {
-  RETURN_IF_ERROR(launch::ValidateProcess(start.process(), "start.process"));
-  if (!start.has_time_limit()) return absl::OkStatus();
-  time_limit =
+// In milliseconds, rounded up; 0 is none.
+absl::StatusOr<int64_t> TimeLimitOf(const ExecStart& start) {
+  if (!start.has_time_limit()) return 0;
+  const absl::Duration limit =
       absl::Seconds(start.time_limit().seconds()) + absl::Nanoseconds(start.time_limit().nanos());
-  if (time_limit <= absl::ZeroDuration()) {
+  if (limit <= absl::ZeroDuration()) {
     return InvalidField("start.time_limit", "must be more than 0 s");
   }
-  return absl::OkStatus();
+  return absl::ToInt64Milliseconds(
+      absl::Ceil(std::min(limit, kLongestTimeLimit), absl::Milliseconds(1)));
 }
 
 absl::StatusOr<PreparationPtr> Prepare(EngineImpl* engine, ExecStart start) {
   auto prepared = std::make_shared<Preparation>();
   prepared->start = std::move(start);
   const ExecStart& wanted = prepared->start;
-  RETURN_IF_ERROR(CheckStart(wanted, prepared->time_limit));
+  RETURN_IF_ERROR(launch::ValidateProcess(wanted.process(), "start.process"));
+  ASSIGN_OR_RETURN(int64_t time_limit_ms, TimeLimitOf(wanted));
   ASSIGN_OR_RETURN(Snapshot snapshot, engine->registry()->Find(wanted.container()));
   const node::v1::Container& container = snapshot->container();
   if (container.state() != node::v1::CONTAINER_STATE_RUNNING) return WrongState(container);
@@ -72,6 +76,7 @@ absl::StatusOr<PreparationPtr> Prepare(EngineImpl* engine, ExecStart start) {
                    launch::CompileExecPlan(
                        container.spec(), wanted.process(), prepared->exec_id, wanted.detach(),
                        engine->host(), HostnameInside(engine, container.spec(), container.id())));
+  prepared->plan.set_time_limit_ms(time_limit_ms);
   std::shared_ptr<SharedGroup> group = prepared->runtime->Group();
   if (group == nullptr) return SupervisorLost();
   ASSIGN_OR_RETURN(prepared->attach, group->OpenAttach());
@@ -210,7 +215,7 @@ void EngineImpl::BeginExec(std::shared_ptr<ExecSession> session, ExecStart start
         ASSIGN_OR_RETURN(ExecSession::Streams streams, StreamsOf(this, *exec, *answer));
         session->Started(
             {exec->runtime, exec->exec_id, answer->reply.execed().pid(), exec->start.detach()},
-            std::move(streams), exec->time_limit);
+            std::move(streams));
         return absl::OkStatus();
       }());
     };

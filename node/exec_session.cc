@@ -83,7 +83,7 @@ void ExecSession::Cancel() {
 
 // ---- what the engine tells ----
 
-void ExecSession::Started(Process process, Streams streams, absl::Duration time_limit) {
+void ExecSession::Started(Process process, Streams streams) {
   Actions actions;
   absl::MutexLock lock(&mutex_);
   process_ = std::move(process);
@@ -100,11 +100,6 @@ void ExecSession::Started(Process process, Streams streams, absl::Duration time_
     return;
   }
   phase_ = Phase::kRunning;
-  if (time_limit < absl::InfiniteDuration() && !exit_) {
-    time_limit_timer_ = engine_->loop()->RunAfter(time_limit, [weak = weak_from_this()] {
-      if (auto self = weak.lock()) self->TimeLimitReached();
-    });
-  }
   if (unsent_) {
     TakeInput(actions);
   } else if (half_closed_) {
@@ -125,19 +120,7 @@ void ExecSession::Exited(const node::shim::v1::ExecState& state) {
   absl::MutexLock lock(&mutex_);
   if (exit_) return;
   exit_ = state;
-  engine_->loop()->Cancel(time_limit_timer_);
   Pump(actions);
-}
-
-void ExecSession::TimeLimitReached() {
-  Process process;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (exit_) return;
-    timed_out_ = true;
-    process = process_;
-  }
-  engine_->SignalExec(process.runtime, process.exec_id, SIGKILL);
 }
 
 // ---- output ----
@@ -185,7 +168,7 @@ void ExecSession::Pump(Actions& actions) {
   } else if (exit_->has_signal()) {
     response.mutable_exited()->mutable_status()->set_signal(exit_->signal());
   }
-  response.mutable_exited()->set_timed_out(timed_out_);
+  response.mutable_exited()->set_timed_out(exit_->timed_out());
   exited_told_ = true;
   CloseStreams(actions);
   TakeInput(actions);  // what still waited to be written is dropped

@@ -46,7 +46,7 @@ class ExecSession : public Engine::ExecStream, public std::enable_shared_from_th
     int64_t pid = 0;
     bool detached = false;
   };
-  void Started(Process process, Streams streams, absl::Duration time_limit);
+  void Started(Process process, Streams streams);
   // Nothing was started.
   void Failed(absl::Status why);
   // The process has ended; without code and signal when nobody knows how.
@@ -84,7 +84,6 @@ class ExecSession : public Engine::ExecStream, public std::enable_shared_from_th
   void WriteInput(Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseInput(Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseStreams(Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TimeLimitReached();
 
   EngineImpl* const engine_;
   absl::Mutex mutex_;
@@ -94,8 +93,6 @@ class ExecSession : public Engine::ExecStream, public std::enable_shared_from_th
   Process process_ ABSL_GUARDED_BY(mutex_);
   Streams streams_ ABSL_GUARDED_BY(mutex_);
   std::optional<node::shim::v1::ExecState> exit_ ABSL_GUARDED_BY(mutex_);
-  EventLoop::TimerId time_limit_timer_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool timed_out_ ABSL_GUARDED_BY(mutex_) = false;
 
   Ready ready_ ABSL_GUARDED_BY(mutex_);  // the outstanding Next
   std::optional<absl::Status> failure_ ABSL_GUARDED_BY(mutex_);

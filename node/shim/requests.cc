@@ -227,6 +227,7 @@ MaybeFailure Supervisor::StartExecution(Caller caller, const pb::Exec& request,
   exec->state.set_exec_id(plan.exec_id());
   exec->state.set_pid(exec->started.pid);
   exec->state.set_detached(plan.detached());
+  exec->time_limit = std::chrono::milliseconds(plan.time_limit_ms());
   WatchHandshake(*exec);
   execs_[plan.exec_id()] = std::move(exec);
   return std::nullopt;

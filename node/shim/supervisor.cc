@@ -194,6 +194,18 @@ void Supervisor::ExecBegun(Exec& exec) {
     });
   }
   Answer(exec.caller, std::move(reply), exec.state.detached() ? -1 : exec.terminal.get());
+  if (exec.time_limit > milliseconds(0)) {
+    // Cancelled when it has ended, and it is not forgotten before.
+    exec.time_limit_timer = loop_.After(exec.time_limit, [this, &exec] { TimeLimitReached(exec); });
+  }
+}
+
+void Supervisor::TimeLimitReached(Exec& exec) {
+  exec.time_limit_timer = 0;
+  pb::Signal kill;
+  kill.set_exec_id(exec.state.exec_id());
+  kill.set_signal(SIGKILL);
+  exec.state.set_timed_out(!Signal(kill).has_value());
 }
 
 void Supervisor::InitEnded() {
@@ -241,6 +253,7 @@ void Supervisor::ExecEnded(Exec& exec) {
   exec.state.set_exited(true);
   SetStatus(*exec.wait_status, &exec.state);
   exec.state.set_time_ns(exec.end_time_ns);
+  loop_.Cancel(exec.time_limit_timer);
   if (exec.terminal) loop_.Forget(exec.terminal.get());
   exec.terminal.Reset();
   pb::Message event;

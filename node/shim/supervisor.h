@@ -9,6 +9,7 @@
 #ifndef NODE_SHIM_SUPERVISOR_H_
 #define NODE_SHIM_SUPERVISOR_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -62,6 +63,8 @@ class Supervisor {
   };
   struct Exec : Process {
     pb::ExecState state;
+    std::chrono::milliseconds time_limit{0};  // zero: none
+    uint64_t time_limit_timer = 0;
     UniqueFd terminal;
   };
 
@@ -94,6 +97,7 @@ class Supervisor {
   void Ended(Process& process);
   void InitBegun();
   void ExecBegun(Exec& exec);
+  void TimeLimitReached(Exec& exec);
   void InitEnded();
   void ExecEnded(Exec& exec);
   void OutputDrained();

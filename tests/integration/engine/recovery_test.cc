@@ -104,6 +104,21 @@ TEST_F(RecoveryTest, AnExecWithoutItsClientIsEndedADetachedOneGoesOn) {
   EXPECT_THAT(Get(container.id())->exec_ids(), ElementsAre(alone_id));
 }
 
+TEST_F(RecoveryTest, ADetachedExecsTimeLimitOutlivesTheEngine) {
+  Container container = RunOne("sleep 1000");
+  node::v1::ExecStart start = ExecOf(container.id(), "exec sleep 1001");
+  start.set_detach(true);
+  start.mutable_time_limit()->set_seconds(2);
+  std::shared_ptr<Engine::ExecStream> detached = BeginExec(start);
+  auto first = Next(*detached);
+  ASSERT_TRUE(first.ok() && first->has_value()) << first.status();
+  const int64_t pid = (*first)->started().pid();
+  CloseEngine();
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(pid); })) << "with no engine at all";
+  OpenEngine();
+  EXPECT_TRUE(Eventually([&] { return Get(container.id())->exec_ids_size() == 0; }));
+}
+
 TEST_F(RecoveryTest, ALostSupervisorEndsItsContainerWithTheTrueStatus) {
   Container container = RunOne("sleep 1000");
   std::shared_ptr<Engine::ExecStream> stream = BeginExec(ExecOf(container.id(), "sleep 1000"));

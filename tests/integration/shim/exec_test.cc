@@ -154,6 +154,21 @@ TEST_F(ExecTest, Signal) {
   EXPECT_EQ(client_.Ask(request).reply.failure().step(), pb::FAILURE_STEP_NOT_RUNNING);
 }
 
+TEST_F(ExecTest, ATimeLimitKillsAndIsTold) {
+  Start();
+  pb::ExecPlan limited = shim_.ExecPlan("e1", {"sleep", "1000"});
+  limited.set_time_limit_ms(200);
+  ASSERT_TRUE(client_.Exec(limited).reply.has_execed());
+  pb::ExecState ended = client_.WaitExecExited("e1");
+  EXPECT_EQ(ended.signal(), SIGKILL);
+  EXPECT_TRUE(ended.timed_out());
+
+  pb::ExecPlan quick = shim_.ExecPlan("e2", {"true"});
+  quick.set_time_limit_ms(1000000);
+  ASSERT_TRUE(client_.Exec(quick).reply.has_execed());
+  EXPECT_FALSE(client_.WaitExecExited("e2").timed_out());
+}
+
 TEST_F(ExecTest, IsKnownUntilForgotten) {
   Start();
   ASSERT_TRUE(client_.Exec(shim_.ExecPlan("e1", {"sh", "-c", "exit 5"})).reply.has_execed());
