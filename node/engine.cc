@@ -58,7 +58,7 @@ absl::Status EngineImpl::Open() {
   // The input of a process that reads no more must be an error to us and not our death. Supervisors
   // get the default back.
   signal(SIGPIPE, SIG_IGN);
-  ASSIGN_OR_RETURN(host_, ReadHostFacts());
+  ASSIGN_OR_RETURN(host_, ReadHostFacts(options_.open_files));
   ASSIGN_OR_RETURN(boot_id_, ReadBootId());
   RETURN_IF_ERROR(OpenDirectories());
   ASSIGN_OR_RETURN(oom_watch_, cgroup::OomWatch::Create());

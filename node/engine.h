@@ -31,6 +31,9 @@ struct EngineOptions {
   // where it shall live (SystemdScope::Enter). May be empty; may block.
   std::function<absl::Status(pid_t supervisor)> place_supervisor;
   std::string version;
+  // Soft limit of open files that containers begin with: what this process had before it raised its
+  // own. 0: its own.
+  uint64_t open_files = 0;
   absl::Duration start_timeout = absl::Seconds(60);  // for one launch or exec to reach exec
   // Zero: containers are sampled only while a Stats stream asks; else also in the background, that
   // often.

@@ -1,6 +1,7 @@
 #include "node/host.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -177,7 +178,7 @@ std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo)
   return mounts;
 }
 
-absl::StatusOr<launch::HostFacts> ReadHostFacts() {
+absl::StatusOr<launch::HostFacts> ReadHostFacts(uint64_t open_files) {
   launch::HostFacts facts;
   ASSIGN_OR_RETURN(std::string mountinfo, ReadFileAt(AT_FDCWD, "/proc/self/mountinfo"));
   facts.cgroup_mounts = ParseCgroupMounts(mountinfo);
@@ -186,6 +187,10 @@ absl::StatusOr<launch::HostFacts> ReadHostFacts() {
   if (!absl::SimpleAtoi(last, &facts.last_capability)) {
     return absl::InternalError("read \"/proc/sys/kernel/cap_last_cap\": not a number");
   }
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return ErrnoStatus(errno, "read the limit of files");
+  facts.open_files_soft = open_files > 0 ? open_files : files.rlim_cur;
+  facts.open_files_hard = files.rlim_max;
   return facts;
 }
 

@@ -3,6 +3,7 @@
 #ifndef NODE_HOST_H_
 #define NODE_HOST_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,8 +15,8 @@
 
 namespace noded {
 
-// Facts that stay the same until the next boot.
-absl::StatusOr<launch::HostFacts> ReadHostFacts();
+// Facts that stay the same until the next boot. `open_files` as in EngineOptions.
+absl::StatusOr<launch::HostFacts> ReadHostFacts(uint64_t open_files);
 // A new one each boot (random(4)).
 absl::StatusOr<std::string> ReadBootId();
 

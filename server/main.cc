@@ -52,7 +52,8 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-void SetProcessLimits() {
+// Returns the soft limit of open files as it was.
+uint64_t SetProcessLimits() {
   // Containers inherit what the supervisors inherit; and group and others could not enter a
   // container's files with a stricter one. The socket is safe with it (RestrictUnixSocket).
   ::umask(022);
@@ -62,10 +63,13 @@ void SetProcessLimits() {
   ::mallopt(M_TRIM_THRESHOLD, 256 << 10);
   // Some descriptors a container, whose number must not end at the customary 1024.
   rlimit files;
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 0;
+  const uint64_t before = files.rlim_cur;
+  if (files.rlim_cur < files.rlim_max) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
+  return before;
 }
 
 // The manager's socket, taken out of the environment so that supervisors do not inherit it.
@@ -191,8 +195,7 @@ int Main(int argc, char** argv) {
   // possible. With 10,000 containers, each with its lock, it makes an insert 14 times as slow.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
-  const absl::StatusOr<Options> options =
-      ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  absl::StatusOr<Options> options = ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
   if (!options.ok()) {
     std::cerr << "noded: " << options.status().message() << "\nnoded --help tells the options\n";
     return kExitUsage;
@@ -202,7 +205,7 @@ int Main(int argc, char** argv) {
     return kExitOk;
   }
   const sigset_t signals = BlockSignals();
-  SetProcessLimits();
+  options->engine.open_files = SetProcessLimits();
   const std::string notify_socket = TakeNotifySocket();
   StartLog(options->log_level, options->log_format);
   return Serve(*options, notify_socket, signals);

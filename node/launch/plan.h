@@ -32,6 +32,10 @@ struct HostFacts {
   std::vector<CgroupMount> cgroup_mounts;
   uint64_t own_capabilities = 0;  // the daemon's permitted set: what may be granted
   int last_capability = 40;       // /proc/sys/kernel/cap_last_cap
+  // RLIMIT_NOFILE of a process whose spec has none, because the daemon has raised its own and
+  // programs that close or select(2) all that they may have suffer from a large one. Both 0:
+  // what is inherited.
+  uint64_t open_files_soft = 0, open_files_hard = 0;
 };
 
 // A device of the host, looked up by the engine (the plan makes no system calls).

@@ -131,6 +131,24 @@ std::string RlimitNames() {
   return names;
 }
 
+void CompileRlimits(const Process& process, const HostFacts& host, ProcessPlan& plan) {
+  auto add = [&plan](const std::string& name, uint64_t soft, uint64_t hard) {
+    node::shim::v1::RlimitPlan* out = plan.add_rlimits();
+    out->set_resource(*RlimitNumber(name));
+    out->set_name(name);
+    out->set_soft(soft);
+    out->set_hard(hard);
+  };
+  bool open_files_given = false;
+  for (const node::v1::Rlimit& limit : process.rlimits()) {
+    add(limit.name(), limit.soft(), limit.hard());
+    open_files_given = open_files_given || limit.name() == "nofile";
+  }
+  if (!open_files_given && host.open_files_hard > 0) {
+    add("nofile", host.open_files_soft, host.open_files_hard);
+  }
+}
+
 absl::StatusOr<ProcessPlan> CompileProcess(const node::v1::ContainerSpec& spec,
                                            const std::string& hostname, const HostFacts& host) {
   const Process& process = spec.process();
@@ -140,13 +158,7 @@ absl::StatusOr<ProcessPlan> CompileProcess(const node::v1::ContainerSpec& spec,
   plan.set_working_directory(
       process.working_directory().empty() ? "/" : CleanPath(process.working_directory()));
   CompileUser(process.user(), plan);
-  for (const node::v1::Rlimit& limit : process.rlimits()) {
-    node::shim::v1::RlimitPlan* out = plan.add_rlimits();
-    out->set_resource(*RlimitNumber(limit.name()));
-    out->set_name(limit.name());
-    out->set_soft(limit.soft());
-    out->set_hard(limit.hard());
-  }
+  CompileRlimits(process, host, plan);
   RETURN_IF_ERROR(CompileSecurity(spec, host, plan));
   CompileTerminal(process, plan);
   plan.set_umask(0022);

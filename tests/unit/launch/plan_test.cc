@@ -302,6 +302,26 @@ TEST(Plan, CgroupsOfV1StandOnATmpfsThatEndsReadOnly) {
   EXPECT_THAT(steps, Contains("read-only /sys/fs/cgroup"));
 }
 
+TEST(Plan, OpenFilesAreLimitedAsTheDaemonWasUnlessTheSpecSays) {
+  Inputs inputs = PlainInputs();
+  inputs.host.open_files_soft = 1024;
+  inputs.host.open_files_hard = 524288;
+  ContainerSpec spec = MinimalSpec();
+  LaunchPlan plan = Compile(spec, inputs);
+  ASSERT_EQ(plan.process().rlimits_size(), 1);
+  EXPECT_EQ(plan.process().rlimits(0).resource(), RLIMIT_NOFILE);
+  EXPECT_EQ(plan.process().rlimits(0).soft(), 1024u);
+  EXPECT_EQ(plan.process().rlimits(0).hard(), 524288u);
+
+  node::v1::Rlimit* limit = spec.mutable_process()->add_rlimits();
+  limit->set_name("nofile");
+  limit->set_soft(7);
+  limit->set_hard(8);
+  plan = Compile(spec, inputs);
+  ASSERT_EQ(plan.process().rlimits_size(), 1);
+  EXPECT_EQ(plan.process().rlimits(0).soft(), 7u);
+}
+
 TEST(Plan, ReadOnlyRoot) {
   ContainerSpec spec = MinimalSpec();
   spec.mutable_root()->set_read_only(true);
