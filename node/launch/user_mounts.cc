@@ -76,7 +76,9 @@ void AddGivenFiles(const Context& context, LaunchPlan& plan) {
   for (const auto& [host_path, target] : files) {
     if (host_path.empty() || context.Hidden(target)) continue;
     AddTree(plan, host_path, target)->set_id_mapped(context.namespaces.private_user());
-    AttachLast(plan, target);
+    node::shim::v1::AttachMount* attach = AttachLast(plan, target);
+    // Nothing of a read-only root is to be written.
+    if (context.spec.root().read_only()) attach->set_attributes(MOUNT_ATTR_RDONLY);
   }
 }
 

@@ -331,6 +331,9 @@ TEST(Plan, ReadOnlyRoot) {
   int pivot = Position(steps, "pivot");
   EXPECT_EQ(steps[pivot - 2], "directory /srv/app 0755");
   EXPECT_EQ(steps[pivot - 1], "read-only root");
+  for (const char* file : {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}) {
+    EXPECT_THAT(steps, Contains(absl::StrCat("attach ", file, " at ", file, " ro")));
+  }
 
   // The directory itself, without a writable layer.
   inputs.upper.clear();
