@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -67,6 +68,24 @@ void CheckRoot(const ContainerSpec& spec, const AtPath& at, Violations& violatio
   }
 }
 
+// The kernel makes a peer or slave of a private mount too, and then nothing ever propagates.
+void CheckPropagation(const node::v1::BindMount& bind, int index, Violations& violations) {
+  const bool shared = bind.propagation() == node::v1::MOUNT_PROPAGATION_SHARED;
+  if (!shared && bind.propagation() != node::v1::MOUNT_PROPAGATION_SLAVE) return;
+  struct statx info;
+  absl::StatusOr<std::string> mountinfo = ReadFileAt(AT_FDCWD, "/proc/self/mountinfo");
+  if (!mountinfo.ok() || statx(AT_FDCWD, bind.source().c_str(), 0, STATX_MNT_ID, &info) != 0 ||
+      (info.stx_mask & STATX_MNT_ID) == 0) {
+    return;
+  }
+  const std::string kind = ParsePropagation(*mountinfo, info.stx_mnt_id);
+  if (absl::StrContains(kind, "shared:") || (!shared && absl::StrContains(kind, "master:"))) return;
+  violations.Add(
+      absl::StrCat("spec.mounts[", index, "].bind.propagation"),
+      absl::StrCat("\"", bind.source(), "\" lies in a mount of the host that is not shared",
+                   "; make it so with mount --make-shared"));
+}
+
 void CheckBindSources(const ContainerSpec& spec, const AtPath& at, Violations& violations) {
   for (int i = 0; i < spec.mounts_size(); ++i) {
     if (!spec.mounts(i).has_bind()) continue;
@@ -74,7 +93,10 @@ void CheckBindSources(const ContainerSpec& spec, const AtPath& at, Violations& v
     struct stat info;
     at(bind.source());
     // A dangling symlink is a missing source too: what it points to is what would be mounted.
-    if (stat(bind.source().c_str(), &info) == 0) continue;
+    if (stat(bind.source().c_str(), &info) == 0) {
+      CheckPropagation(bind, i, violations);
+      continue;
+    }
     if (bind.create_source() && errno == ENOENT) continue;
     violations.Add(absl::StrCat("spec.mounts[", i, "].bind.source"),
                    absl::StrCat("\"", bind.source(), "\": ", ErrnoText(errno)));
@@ -176,6 +198,23 @@ std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo)
                       v1 ? HierarchyOptions(right[2]) : std::string()});
   }
   return mounts;
+}
+
+std::string ParsePropagation(const std::string& mountinfo, uint64_t mount_id) {
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n', absl::SkipEmpty())) {
+    // "<id> <parent> <device> <root> <mount point> <options> [fields…] - …" (proc(5))
+    std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+    uint64_t id = 0;
+    if (!absl::SimpleAtoi(words[0], &id) || id != mount_id) continue;
+    std::vector<absl::string_view> kinds;
+    for (size_t i = 6; i < words.size() && words[i] != "-"; ++i) {
+      if (absl::StartsWith(words[i], "shared:") || absl::StartsWith(words[i], "master:")) {
+        kinds.push_back(words[i]);
+      }
+    }
+    return absl::StrJoin(kinds, " ");
+  }
+  return "";
 }
 
 absl::StatusOr<launch::HostFacts> ReadHostFacts(uint64_t open_files) {

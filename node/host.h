@@ -23,7 +23,12 @@ absl::StatusOr<std::string> ReadBootId();
 // One mount of /proc/PID/mountinfo that shows a cgroup hierarchy; pure, for the parser's tests.
 std::vector<launch::CgroupMount> ParseCgroupMounts(const std::string& mountinfo);
 
-// The root directory, the sources of bind mounts, the devices and the disks must be there.
+// What a mount of /proc/PID/mountinfo is to others: "shared:1", "master:2", both, or "" when it is
+// private or not there. Pure.
+std::string ParsePropagation(const std::string& mountinfo, uint64_t mount_id);
+
+// The root directory, the sources of bind mounts, the devices and the disks must be there, and
+// mounts able to propagate where that is asked for.
 // INVALID_ARGUMENT names every field that is not so. `at` is told each path before it is touched.
 absl::Status CheckHostPaths(const node::v1::ContainerSpec& spec,
                             const std::function<void(const std::string&)>& at);

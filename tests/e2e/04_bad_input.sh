@@ -102,6 +102,24 @@ test_mount_source_that_does_not_exist() {
   nothing_made
 }
 
+test_propagation_that_the_source_cannot_have() {
+  local mode request
+  mkdir -p "$WORK/source"
+  for mode in SLAVE SHARED; do
+    request=$(spec "\"name\": \"peer\", \"mounts\": [{\"target\": \"/mnt\", \"bind\": {\"source\": \"$WORK/source\",
+      \"propagation\": \"MOUNT_PROPAGATION_$mode\"}}]")
+    case $(findmnt -no PROPAGATION -T "$WORK/source") in
+      shared*)
+        check 0 "$CLIENT" "$NODECTL_ADDRESS" call node.v1.ContainerService/RunContainer "$request"
+        check 0 nodectl rm -f peer
+        ;;
+      private*) refused RunContainer "$request" INVALID_ARGUMENT INVALID_ARGUMENT 'mounts\[0\]\.bind\.propagation' ;;
+      *) skip "the mount of $WORK is neither shared nor private" ;;
+    esac
+  done
+  nothing_made
+}
+
 test_mount_target_that_climbs_out() {
   refused RunContainer "$(spec '"mounts": [{"target": "/../../etc", "tmpfs": {}}]')" INVALID_ARGUMENT INVALID_ARGUMENT 'mounts\[0\]\.target'
   refused RunContainer "$(spec '"mounts": [{"target": "relative", "tmpfs": {}}]')" INVALID_ARGUMENT INVALID_ARGUMENT 'mounts\[0\]\.target'

@@ -79,6 +79,21 @@ TEST(CgroupMountsTest, TakesNothingFromNonsense) {
   EXPECT_THAT(ParseCgroupMounts("- cgroup\n\n - - - \nx y z"), IsEmpty());
 }
 
+TEST(PropagationTest, IsThatOfTheMountAlone) {
+  const std::string mountinfo =
+      "25 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+      "26 25 0:22 / /srv rw shared:7 - tmpfs tmpfs rw\n"
+      "27 25 0:23 / /mnt rw shared:8 master:7 propagate_from:2 - tmpfs shared:1 rw\n"
+      "28 25 0:24 / /opt rw unbindable - tmpfs shared:1 rw\n";
+  EXPECT_EQ(ParsePropagation(mountinfo, 25), "");
+  EXPECT_EQ(ParsePropagation(mountinfo, 26), "shared:7");
+  EXPECT_EQ(ParsePropagation(mountinfo, 27), "shared:8 master:7");
+  EXPECT_EQ(ParsePropagation(mountinfo, 28), "");
+  EXPECT_EQ(ParsePropagation(mountinfo, 2), "");
+  EXPECT_EQ(ParsePropagation("", 1), "");
+  EXPECT_EQ(ParsePropagation("\n5\n 5 5\n", 5), "");
+}
+
 TEST(AttachFrameTest, ReadsWhatASupervisorSends) {
   auto out = ParseFrame(std::string_view("\x01hello", 6));
   ASSERT_TRUE(out);
