@@ -166,7 +166,8 @@ void ContainerFlags::Declare(FlagSet& flags) {
   DeclareNamespaces(flags);
   flags.Group("Security");
   DeclareSecurityFlags(flags, host_, *spec_.mutable_security());
-  flags.Switch("--privileged", &privileged_, "every capability and device, nothing masked");
+  flags.Switch("--privileged", &privileged_,
+               "every capability, access to every device, nothing masked");
   DeclareLife(flags);
 }
 
