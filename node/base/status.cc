@@ -82,7 +82,9 @@ absl::Status StatusWithErrno(absl::StatusCode code, int error, std::string_view 
 }
 
 absl::Status ErrnoStatus(int error, std::string_view what) {
-  return StatusWithErrno(CodeOf(error), error, what);
+  absl::Status status = StatusWithErrno(CodeOf(error), error, what);
+  if (error != ENOSPC && error != EDQUOT) return status;
+  return WithReason(std::move(status), reason::kNoSpace);
 }
 
 absl::Status Annotate(const absl::Status& status, std::string_view what) {

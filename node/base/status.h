@@ -15,7 +15,8 @@
 namespace noded {
 
 // Status for a failed system call: "<what>: <strerror>". ENOENT of a host file is not a client's
-// NOT_FOUND, so callers that know better pass their own code by StatusWithErrno.
+// NOT_FOUND, so callers that know better pass their own code by StatusWithErrno. A full disk or
+// quota is RESOURCE_EXHAUSTED with NO_SPACE, whoever meets it.
 absl::Status ErrnoStatus(int error, std::string_view what);
 absl::Status StatusWithErrno(absl::StatusCode code, int error, std::string_view what);
 // "no such file or directory", in lower case as messages here are; thread-safe.
@@ -45,6 +46,8 @@ inline constexpr std::string_view kNotSupported = "NOT_SUPPORTED";
 inline constexpr std::string_view kLimitReached = "LIMIT_REACHED";
 inline constexpr std::string_view kRevisionCompacted = "REVISION_COMPACTED";
 inline constexpr std::string_view kRequestIdReused = "REQUEST_ID_REUSED";
+inline constexpr std::string_view kContentDamaged = "CONTENT_DAMAGED";
+inline constexpr std::string_view kNoSpace = "NO_SPACE";
 }  // namespace reason
 
 struct FieldViolation {

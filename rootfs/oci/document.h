@@ -37,13 +37,15 @@ inline constexpr std::string_view kDockerLayerGzip =
 inline constexpr int64_t kMaxManifestBytes = 4 << 20;
 inline constexpr int64_t kMaxConfigBytes = 8 << 20;
 inline constexpr size_t kMaxLayers = 500;
+inline constexpr size_t kMaxLayoutIndexBytes = 32 << 20;
 
 struct Platform {
   std::string os, architecture, variant;
   bool operator==(const Platform&) const = default;
 };
-// "linux/arm/v7"; INVALID_ARGUMENT otherwise. Variants that go without saying (amd64, arm64/v8) are
-// dropped.
+// "linux/arm/v7"; INVALID_ARGUMENT otherwise. Variants that go without saying (amd64/v1, arm64/v8)
+// are dropped, arm without one is arm/v7, and the kernel's names (x86_64, aarch64) are taken, as
+// containerd does. Platforms in documents are read the same way.
 absl::StatusOr<Platform> ParsePlatform(std::string_view text);
 std::string ToString(const Platform& platform);
 Platform HostPlatform();
@@ -70,11 +72,17 @@ struct Index {
   std::map<std::string, std::string> annotations;
 };
 
-// `media_type` is what the registry or descriptor said; one inside the document must agree with it,
-// and a document that is both (CVE-2021-41190) is refused. INVALID_ARGUMENT with the place in the
-// JSON; UNIMPLEMENTED for a media type that is not known (schema 1 is named).
+// `media_type` is what the registry or descriptor said (parameters after ";" are left aside); one
+// inside the document must agree with it, and a document that is both (CVE-2021-41190) is refused.
+// INVALID_ARGUMENT with the place in the JSON; UNIMPLEMENTED for a media type that is not known
+// (schema 1 is named).
 absl::StatusOr<std::variant<Manifest, Index>> ParseDocument(std::string_view json,
                                                             std::string_view media_type);
+// For bytes that came without a media type: what the document calls itself, else what its members
+// make of it. The same errors.
+absl::StatusOr<std::string> MediaTypeOf(std::string_view json);
+// index.json of an image layout: an index that may be larger than one that comes from outside.
+absl::StatusOr<Index> ParseLayoutIndex(std::string_view json);
 std::string ToJson(const Manifest& manifest);
 std::string ToJson(const Index& index);
 

@@ -52,9 +52,9 @@ class Ingest {
   absl::Status Publish(const oci::Digest& digest);
   bool known() const { return !descriptor_.digest.empty(); }
 
-  ContentStore* store_;          // null: moved from, or committed
-  oci::Descriptor descriptor_;   // of an unknown one only the media type
-  std::string name_;             // in ingest/
+  ContentStore* store_;         // null: moved from, or committed
+  oci::Descriptor descriptor_;  // of an unknown one only the media type
+  std::string name_;            // in ingest/
   UniqueFd file_;
   oci::Sha256 sum_;
   std::unique_ptr<std::atomic<int64_t>> offset_;

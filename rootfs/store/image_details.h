@@ -45,10 +45,11 @@ class DetailsCache {
   // NOT_FOUND also for one that is remembered, when its documents are gone.
   absl::StatusOr<std::shared_ptr<const ImageDetails>> Get(const oci::Digest& manifest)
       ABSL_LOCKS_EXCLUDED(lock_);
-  void Forget(const oci::Digest& manifest) ABSL_LOCKS_EXCLUDED(lock_);
 
  private:
   using Item = std::shared_ptr<const ImageDetails>;
+  Item Remembered(const oci::Digest& manifest) ABSL_LOCKS_EXCLUDED(lock_);
+
   const ContentStore* const contents_;
   absl::Mutex lock_;
   std::list<Item> recent_ ABSL_GUARDED_BY(lock_);  // latest first

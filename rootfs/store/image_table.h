@@ -42,12 +42,11 @@ inline constexpr size_t kMaxEntries = 20000;
 // Thread-safe.
 class ImageTable {
  public:
-  // Given what could be read; makes index.json when it is missing. FAILED_PRECONDITION when the
-  // file is damaged: the caller sets it aside and comes with the entries that it could rebuild.
+  // NOT_FOUND: there is no index.json. DATA_LOSS: it is damaged.
   static absl::StatusOr<std::unique_ptr<ImageTable>> Open(const std::string& root);
-  // Renames a damaged index.json to index.json.damaged and writes `entries` instead.
-  static absl::StatusOr<std::unique_ptr<ImageTable>> Replace(const std::string& root,
-                                                             std::vector<Entry> entries);
+  // Begins with `entries`; an index.json that is there becomes index.json.damaged.
+  static absl::StatusOr<std::unique_ptr<ImageTable>> Create(const std::string& root,
+                                                            std::vector<Entry> entries);
 
   std::optional<Entry> Find(std::string_view reference) const;
   // By reference; those without one last.

@@ -1,6 +1,6 @@
-// Unpacked layers, shared by all images and containers: layers/<chain hex>/fs, and layer.json beside
-// it. What has its final name is whole and on disk: a power cut leaves a layer or none, because the
-// file system is synced before the rename and the directory after it.
+// Unpacked layers, shared by all images and containers: layers/<chain hex>/fs, and layer.json
+// beside it. What has its final name is whole and on disk: a power cut leaves a layer or none,
+// because the file system is synced before the rename and the directory after it.
 #ifndef ROOTFS_STORE_LAYER_STORE_H_
 #define ROOTFS_STORE_LAYER_STORE_H_
 
@@ -49,20 +49,24 @@ class LayerDraft {
 
   // Of fs, empty at first, owned by root, 0755. Borrowed.
   int directory() const { return directory_.get(); }
-  std::string path() const { return draft_path_ + "/fs"; }
+  std::string path() const;
 
-  // Durable when it returns. A layer that is here already is fine: this one is dropped. `size` as
-  // MeasureTree counts. RESOURCE_EXHAUSTED with NO_SPACE.
-  absl::StatusOr<Layer> Commit(const oci::Digest& diff_id, const TreeSize& size);
+  // Durable when it returns. Nobody writes into it any more. A layer that is here already is fine:
+  // this one is dropped. Its size is measured here, because what a tar says of itself is not what
+  // a walk finds (entries that replace others, parents that it does not name).
+  // RESOURCE_EXHAUSTED with NO_SPACE. DATA_LOSS: the disk failed to take what was written.
+  absl::StatusOr<Layer> Commit(const oci::Digest& diff_id);
 
  private:
   friend class LayerStore;
-  LayerDraft(LayerStore* store, oci::Digest chain_id, std::string draft_path, UniqueFd directory);
+  LayerDraft(LayerStore* store, oci::Digest chain_id, std::string name, UniqueFd directory,
+             uint64_t sync_failures);
 
   LayerStore* store_;  // null: moved from, or committed
   oci::Digest chain_id_;
-  std::string draft_path_;
+  std::string name_;  // in layers/
   UniqueFd directory_;
+  uint64_t sync_failures_;  // of the store when this was begun
 };
 
 // Thread-safe; outlives its drafts.
@@ -86,9 +90,13 @@ class LayerStore {
   LayerStore(std::string directory, UniqueFd dir, Trash* trash);
   absl::Status Load(const Warn& warn);
   // syncfs(2) that began after the call. Callers that wait at the same time share one.
-  absl::Status Sync() ABSL_LOCKS_EXCLUDED(sync_lock_);
-  absl::StatusOr<Layer> Publish(const std::string& draft_path, Layer layer)
+  // `failures`: of FailedSyncs() when the caller began to write.
+  absl::Status Sync(uint64_t failures) ABSL_LOCKS_EXCLUDED(sync_lock_);
+  uint64_t FailedSyncs() ABSL_LOCKS_EXCLUDED(sync_lock_);
+  // Gives the draft its final name; false: there is one already.
+  absl::StatusOr<bool> Rename(const std::string& draft, const std::string& name)
       ABSL_LOCKS_EXCLUDED(lock_);
+  absl::StatusOr<Layer> Publish(const std::string& draft, Layer layer) ABSL_LOCKS_EXCLUDED(lock_);
 
   const std::string directory_;  // layers/
   const UniqueFd dir_;
@@ -99,6 +107,7 @@ class LayerStore {
   absl::Mutex sync_lock_;
   std::shared_ptr<SyncRound> next_round_ ABSL_GUARDED_BY(sync_lock_);
   bool syncing_ ABSL_GUARDED_BY(sync_lock_) = false;
+  uint64_t failed_syncs_ ABSL_GUARDED_BY(sync_lock_) = 0;
 };
 
 }  // namespace noded::store

@@ -65,16 +65,18 @@ struct VerifyOptions {
 struct Damage {
   enum class Kind { kContent, kLayer };
   Kind kind;
-  oci::Digest digest;   // of a content, or chain id of a layer
-  std::string problem;  // in words
+  oci::Digest digest;                   // of a content, or chain id of a layer
+  std::string problem;                  // in words
   std::vector<std::string> references;  // of images that need it
-  bool repaired = false;                // it was removed
+  bool repaired = false;                // it is not here any more
 };
 
 struct Verified {
   int64_t contents = 0, bytes = 0, layers = 0;  // looked at
   std::vector<Damage> damages;
 };
+
+class Mark;
 
 struct DiskUse {
   int64_t total_bytes = 0, free_bytes = 0;  // free: for those that are not root
@@ -96,7 +98,7 @@ class Store {
   Lease NewLease() { return leases_.New(); }
   // What manifest and configuration say; kept in memory. NOT_FOUND: one of the two is not here.
   absl::StatusOr<std::shared_ptr<const ImageDetails>> Details(const oci::Digest& manifest) {
-    return details_.Get(manifest);
+    return details_->Get(manifest);
   }
 
   // Removes what nothing needs, beside everything else. `roots` is called once, after which what
@@ -114,6 +116,12 @@ class Store {
   Store(std::string directory, UniqueFd lock_file);
   absl::Status OpenParts(const Warn& warn);
   absl::Status RebuildTable(const absl::Status& why, const Warn& warn);
+  // Renames it away unless it is marked or held; what is held anew is marked first. In a
+  // collection.
+  absl::StatusOr<bool> RemoveUnlessNeeded(const Leases::Item& item, bool dry_run, Mark& mark)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(collecting_);
+  void Repair(const VerifyOptions& options, std::vector<Damage>& damages)
+      ABSL_LOCKS_EXCLUDED(collecting_);
 
   const std::string directory_;
   const UniqueFd lock_file_;
@@ -122,8 +130,8 @@ class Store {
   std::unique_ptr<ContentStore> contents_;
   std::unique_ptr<LayerStore> layers_;
   std::unique_ptr<ImageTable> table_;
-  DetailsCache details_;
-  absl::Mutex collecting_;  // held by Collect, and by Verify while it removes
+  std::unique_ptr<DetailsCache> details_;
+  absl::Mutex collecting_;  // held by Collect and Repair
 };
 
 }  // namespace noded::store
