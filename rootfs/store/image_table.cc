@@ -46,8 +46,8 @@ bool IsSameImage(const Entry& a, const Entry& b) { return a.manifest.digest == b
 void Merge(const Entry& entry, std::vector<Entry>& entries) {
   std::optional<Entry> moved;
   if (!entry.reference.empty()) {
-    for (Entry& old : entries) {
-      if (old.reference == entry.reference && !IsSameImage(old, entry)) moved = std::move(old);
+    for (const Entry& old : entries) {
+      if (old.reference == entry.reference && !IsSameImage(old, entry)) moved = old;
     }
   }
   std::erase_if(entries, [&](const Entry& old) {
