@@ -98,13 +98,14 @@ inline absl::Status Fetch(Store& store, const oci::Descriptor& content, std::str
   return absl::OkStatus();
 }
 
-inline absl::Status Unpack(Store& store, const oci::Digest& chain_id, const oci::Digest& diff_id,
-                           std::string_view bytes) {
-  if (store.layers().Find(chain_id)) return absl::OkStatus();
-  ASSIGN_OR_RETURN(LayerDraft draft, store.layers().Begin(chain_id));
+// Its i-th layer.
+inline absl::Status Unpack(Store& store, const Sample& sample, size_t i) {
+  if (store.layers().Find(sample.chain_ids[i])) return absl::OkStatus();
+  ASSIGN_OR_RETURN(LayerDraft draft, store.layers().Begin(sample.chain_ids[i]));
   if (mkdirat(draft.directory(), "etc", 0755) != 0) return ErrnoStatus(errno, "make etc");
+  const std::string& bytes = sample.bytes.at(sample.layers[i].digest);
   RETURN_IF_ERROR(ReplaceFileAt(draft.directory(), "etc/file", bytes));
-  return draft.Commit(diff_id).status();
+  return draft.Commit(sample.diff_ids[i]).status();
 }
 
 // As a pull does it: hold, look, bring what is missing, name it.
@@ -115,9 +116,9 @@ inline absl::Status Pull(Store& store, const Sample& sample, const std::string& 
   for (const oci::Descriptor& layer : sample.layers) lease.Hold(layer.digest);
   for (const oci::Digest& chain_id : sample.chain_ids) lease.HoldLayer(chain_id);
   for (size_t i = 0; i < sample.layers.size(); ++i) {
-    const std::string& bytes = sample.bytes.at(sample.layers[i].digest);
-    RETURN_IF_ERROR(Fetch(store, sample.layers[i], bytes));
-    RETURN_IF_ERROR(Unpack(store, sample.chain_ids[i], sample.diff_ids[i], bytes));
+    const oci::Descriptor& layer = sample.layers[i];
+    RETURN_IF_ERROR(Fetch(store, layer, sample.bytes.at(layer.digest)));
+    RETURN_IF_ERROR(Unpack(store, sample, i));
   }
   RETURN_IF_ERROR(store.contents().Put(sample.bytes.at(sample.config.digest), sample.config));
   RETURN_IF_ERROR(store.contents().Put(sample.bytes.at(sample.manifest.digest), sample.manifest));
