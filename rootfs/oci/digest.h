@@ -33,11 +33,6 @@ class Digest {
   std::string text_;
 };
 
-template <typename H>
-H AbslHashValue(H state, const Digest& digest) {
-  return H::combine(std::move(state), digest.text());
-}
-
 // A digest of bytes as they come. Thread-compatible.
 class Sha256 {
  public:

@@ -80,7 +80,7 @@ std::vector<Digest> ReadDiffIds(const JsonValue& rootfs) {
 }
 
 std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E*SZ", time, absl::UTCTimeZone());
+  return absl::FormatTime("%E4Y-%m-%d%ET%H:%M:%E*SZ", time, absl::UTCTimeZone());
 }
 
 // Left out when empty, as Docker and the specification's own types do.

@@ -117,11 +117,14 @@ std::optional<absl::Time> JsonValue::Time() const {
   if (text.empty() || text == "0001-01-01T00:00:00Z") return std::nullopt;
   absl::Time time;
   std::string error;
-  // Four digits of year, because the parser also takes "infinite-future" and years that no
-  // timestamp of the API can hold.
-  if (text.find('-') == 4 && text[0] != '+' &&
-      absl::ParseTime(absl::RFC3339_full, text, &time, &error))
+  // Of years 1 to 9999, as the API's timestamps are; the parser takes others, and
+  // "infinite-future".
+  const absl::Time first = absl::FromUnixSeconds(-62'135'596'800);
+  const absl::Time past_last = absl::FromUnixSeconds(253'402'300'800);
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error) && time >= first &&
+      time < past_last) {
     return time;
+  }
   Fail("must be a time as 2024-01-31T12:00:00Z");
   return std::nullopt;
 }

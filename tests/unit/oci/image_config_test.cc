@@ -114,6 +114,12 @@ TEST(ImageConfigTest, WhatIsWrittenIsReadBackAndAlwaysTheSame) {
   EXPECT_THAT(json, HasSubstr(R"("Volumes":{"/cache":{},"/var/lib/data":{}})"));
 }
 
+TEST(ImageConfigTest, OldTimesAreReadBack) {
+  const auto read = ParseImageConfig(R"({"created":"0024-01-31T12:34:56Z"})");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(ParseImageConfig(ToJson(*read))->created, read->created);
+}
+
 TEST(ImageConfigTest, BytesThatAreNoTextDoNotThrow) {
   ImageConfig config;
   config.author = "\xff\xfe";
@@ -132,6 +138,7 @@ TEST(ImageConfigTest, ErrorsNameThePlace) {
       {R"({"created":"yesterday"})", "created: must be a time"},
       {R"({"created":"infinite-future"})", "created: must be a time"},
       {R"({"created":"99999999-01-01T00:00:00Z"})", "created: must be a time"},
+      {R"({"created":"9999-12-31T23:59:59-10:00"})", "created: must be a time"},
       {R"({"rootfs":{"type":"squashfs"}})", "rootfs.type: must be \"layers\""},
       {R"({"rootfs":{"diff_ids":["sha256:../.."]}})", "rootfs.diff_ids[0]: digest"},
       {R"({"history":[{"empty_layer":"no"}]})", "history[0].empty_layer: must be true or false"},
