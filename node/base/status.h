@@ -48,6 +48,9 @@ inline constexpr std::string_view kRevisionCompacted = "REVISION_COMPACTED";
 inline constexpr std::string_view kRequestIdReused = "REQUEST_ID_REUSED";
 inline constexpr std::string_view kContentDamaged = "CONTENT_DAMAGED";
 inline constexpr std::string_view kNoSpace = "NO_SPACE";
+inline constexpr std::string_view kImageNotFound = "IMAGE_NOT_FOUND";
+inline constexpr std::string_view kRegistryUnreachable = "REGISTRY_UNREACHABLE";
+inline constexpr std::string_view kRegistryDenied = "REGISTRY_DENIED";
 }  // namespace reason
 
 struct FieldViolation {
