@@ -222,6 +222,10 @@ Exchange Session::Follow(HttpRequest request, const std::string& authorization,
 
 Exchange Session::Send(HttpRequest request, const BodySink& sink) {
   for (bool renewed = false;; renewed = true) {
+    // What was addressed before the host turned out to be plain http.
+    if (host_.scheme_is_guessed && request.url.host == grant_.api.host &&
+        request.url.port == grant_.api.port)
+      request.url.scheme = grant_.api.scheme;
     const std::string authorization = connections_.authorizer.Known(grant_);
     Exchange exchange = Follow(request, authorization, sink);
     RemoveSecrets(exchange.answer, authorization, grant_.credentials);
@@ -238,10 +242,6 @@ Exchange Session::Send(HttpRequest request, const BodySink& sink) {
            obtained.status());
       return exchange;
     }
-    // Its scheme may have been found out on the way.
-    if (host_.scheme_is_guessed && request.url.host == grant_.api.host &&
-        request.url.port == grant_.api.port)
-      request.url.scheme = grant_.api.scheme;
   }
 }
 
