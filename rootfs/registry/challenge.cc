@@ -37,6 +37,7 @@ class Reader {
   }
   // What some write without quotes though the grammar wants them: an address.
   bool TakeBare(std::string& value) {
+    if (!rest_.empty() && rest_.front() == '=') return false;  // the end of a token68
     const size_t end = std::min(rest_.find_first_of(" \t,"), rest_.size());
     value = std::string(rest_.substr(0, end));
     rest_.remove_prefix(end);
