@@ -51,6 +51,7 @@ inline constexpr std::string_view kNoSpace = "NO_SPACE";
 inline constexpr std::string_view kImageNotFound = "IMAGE_NOT_FOUND";
 inline constexpr std::string_view kRegistryUnreachable = "REGISTRY_UNREACHABLE";
 inline constexpr std::string_view kRegistryDenied = "REGISTRY_DENIED";
+inline constexpr std::string_view kLayerRefused = "LAYER_REFUSED";
 }  // namespace reason
 
 struct FieldViolation {

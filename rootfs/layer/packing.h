@@ -33,6 +33,8 @@ struct PackOptions {
   // directories (trusted.overlay.opaque and user.overlay.opaque) hold ".wh..wh..opq". Attributes of
   // overlayfs are left out anyhow.
   bool as_layer = false;
+  // What is mounted inside the tree is left out; its place is packed as an empty directory or file.
+  bool without_mounts = false;
   bool gzip = false;
   // Times after it become it (SOURCE_DATE_EPOCH).
   std::optional<absl::Time> latest_mtime;
