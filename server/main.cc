@@ -20,6 +20,7 @@
 #include "node/base/status.h"
 #include "node/engine.h"
 #include "node/systemd_scope.h"
+#include "rootfs/layer/child.h"
 #include "server/api_server.h"
 #include "server/listener.h"
 #include "server/log.h"
@@ -214,4 +215,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace noded::server
 
-int main(int argc, char** argv) { return noded::server::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // Before anything else: as the child that unpacks layers it must start nothing.
+  if (argc > 0 && noded::layer::IsLayerChild(argv[0])) return noded::layer::LayerMain();
+  return noded::server::Main(argc, argv);
+}
