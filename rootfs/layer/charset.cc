@@ -1,17 +1,28 @@
 // libarchive's conversions of names between character sets, which must not be made: a name is the
-// bytes that the tar has. In the C locale libarchive asks iconv for each pax name that is not
-// ASCII, and glibc answers by reading gconv-modules and loading shared objects by name, after the
-// change of root from the layer just unpacked. libarchive is linked statically, and the linker
-// gives it these
-// (--wrap) instead of iconv, so that there is no code to call; the rest of the program keeps its
-// own.
+// bytes that the tar has. libarchive takes pax names for UTF-8, composes their accents, and in the C
+// locale asks iconv for each that is not ASCII; and glibc answers by reading gconv-modules and loading
+// shared objects by name, after the change of root from the layer just unpacked. libarchive is linked
+// statically, and the linker gives its objects these functions (--wrap) instead of the ones that they
+// ask for, so that there is nothing to be called; the rest of the program keeps its own.
 #include <iconv.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 extern "C" {
+
+struct archive_mstring;
+struct archive_string_conv;
+
+// libarchive's own, which takes a text as it is when there is no conversion.
+int __real_archive_mstring_copy_mbs_len_l(archive_mstring*, const char*, size_t,
+                                          archive_string_conv*);
+int __wrap_archive_mstring_copy_mbs_len_l(archive_mstring* out, const char* text, size_t size,
+                                          archive_string_conv*) {
+  return __real_archive_mstring_copy_mbs_len_l(out, text, size, nullptr);
+}
 
 iconv_t __wrap_iconv_open(const char*, const char*) { return reinterpret_cast<iconv_t>(1); }
 

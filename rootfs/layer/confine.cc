@@ -124,18 +124,24 @@ absl::Status MountOverlay(const Tree& tree) {
   return absl::OkStatus();
 }
 
-// Of a directory of this mount namespace a mount of its own, to pivot to: then nothing of the host
-// is left to go back to. One of another namespace cannot be had so; there chroot(2) must do.
-bool Pivot(int directory) {
-  const UniqueFd tree(static_cast<int>(
-      syscall(SYS_open_tree, directory, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
-  if (!tree) return false;
-  if (syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0 ||
-      fchdir(tree.get()) != 0) {
-    return false;
+// A mount of the directory alone, to pivot to: then nothing of the host is left to go back to. Made
+// before the mount namespace is left, because only mounts of one's own can be cloned. Invalid for
+// one of another namespace; there chroot(2) must do.
+UniqueFd CloneTree(int directory) {
+  return UniqueFd(static_cast<int>(syscall(SYS_open_tree, directory, "",
+                                           AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+}
+
+absl::Status Pivot(int tree) {
+  if (syscall(SYS_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return ErrnoStatus(errno, "attach the tree");
   }
-  // pivot_root(2): with "." twice the old root ends stacked on the new one.
-  return syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
+  // pivot_root(2): with "." twice the old root ends stacked on the new one, and is detached.
+  if (fchdir(tree) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||
+      umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) {
+    return ErrnoStatus(errno, "make the tree the root");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LowerLimits() {
@@ -214,14 +220,15 @@ absl::Status FilterCalls() {
 }  // namespace
 
 absl::Status ChangeRoot(const Tree& tree) {
+  UniqueFd clone;
+  if (tree.directory >= 0) clone = CloneTree(tree.directory);
   if (unshare(CLONE_NEWNS) != 0) return ErrnoStatus(errno, "make a mount namespace");
   if (mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0) {
     return ErrnoStatus(errno, "make mounts private");
   }
+  if (clone) return Pivot(clone.get());
   if (tree.directory < 0) {
     RETURN_IF_ERROR(MountOverlay(tree));
-  } else if (Pivot(tree.directory)) {
-    return absl::OkStatus();
   } else if (fchdir(tree.directory) != 0) {
     return ErrnoStatus(errno, "enter the tree");
   }

@@ -106,7 +106,7 @@ absl::StatusOr<const TarEntry*> TarReader::NextEntry() {
   if (!opened_) {
     opened_ = true;
     if (archive_read_open(reader_.get(), this, nullptr, Give, nullptr) != ARCHIVE_OK) {
-      return Failure("read the tar");
+      return Failure("the stream is no tar");
     }
   }
   previous_name_ = entry_.name;
