@@ -1,9 +1,10 @@
 // libarchive's conversions of names between character sets, which must not be made: a name is the
-// bytes that the tar has. libarchive takes pax names for UTF-8, composes their accents, and in the C
-// locale asks iconv for each that is not ASCII; and glibc answers by reading gconv-modules and loading
-// shared objects by name, after the change of root from the layer just unpacked. libarchive is linked
-// statically, and the linker gives its objects these functions (--wrap) instead of the ones that they
-// ask for, so that there is nothing to be called; the rest of the program keeps its own.
+// bytes that the tar has. libarchive takes pax names for UTF-8, composes their accents, and in the
+// C locale asks iconv for each that is not ASCII; and glibc answers by reading gconv-modules and
+// loading shared objects by name, after the change of root from the layer just unpacked. libarchive
+// is linked statically, and the linker gives its objects these functions (--wrap) instead of the
+// ones that they ask for, so that there is nothing to be called; the rest of the program keeps its
+// own.
 #include <iconv.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "rootfs/layer/confine.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -16,12 +17,14 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "node/base/status.h"
 #include "node/base/syscalls.h"
 #include "node/base/unique_fd.h"
+#include "rootfs/layer/job.h"
 
 namespace noded::layer {
 namespace {
@@ -105,7 +108,27 @@ struct Limit {
 // and the names of a few million directories.
 constexpr Limit kLimits[] = {{RLIMIT_CORE, 0, "core"}, {RLIMIT_DATA, rlim_t{1} << 30, "data"}};
 
+// The same directory through this mount namespace: overlayfs takes no layer of another one, and
+// that is where the descriptor was opened.
+absl::Status Reopen(int fd) {
+  char path[PATH_MAX];
+  const ssize_t size = readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof path - 1);
+  if (size < 0) return ErrnoStatus(errno, "find a layer");
+  path[size] = '\0';
+  struct stat before, now;
+  const UniqueFd again(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!again || fstat(fd, &before) != 0 || fstat(again.get(), &now) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("open layer \"", path, "\""));
+  }
+  if (before.st_dev != now.st_dev || before.st_ino != now.st_ino) {
+    return absl::AbortedError(absl::StrCat("layer \"", path, "\" was moved meanwhile"));
+  }
+  if (dup3(again.get(), fd, O_CLOEXEC) < 0) return ErrnoStatus(errno, "hold a layer");
+  return absl::OkStatus();
+}
+
 absl::Status MountOverlay(const Tree& tree) {
+  for (int fd : DescriptorsOf(tree)) RETURN_IF_ERROR(Reopen(fd));
   std::string options;
   if (tree.upper >= 0 && tree.work >= 0) {
     options = absl::StrCat("upperdir=", tree.upper, ",workdir=", tree.work, ",");
@@ -114,7 +137,7 @@ absl::Status MountOverlay(const Tree& tree) {
   if (tree.upper >= 0 && tree.work < 0) lowers.insert(lowers.begin(), tree.upper);
   // Bare numbers, so that 500 of them fit the page that mount(2) takes.
   absl::StrAppend(&options, "lowerdir=", absl::StrJoin(lowers, ":"),
-                  ",redirect_dir=off,metacopy=off,index=off,xino=off");
+                  ",redirect_dir=off,metacopy=off,index=off");
   if (chdir("/proc/self/fd") != 0) return ErrnoStatus(errno, "enter /proc/self/fd");
   // Anywhere that is not needed any more; nobody else sees this mount namespace.
   if (mount("overlay", "/proc", "overlay", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
@@ -128,8 +151,8 @@ absl::Status MountOverlay(const Tree& tree) {
 // before the mount namespace is left, because only mounts of one's own can be cloned. Invalid for
 // one of another namespace; there chroot(2) must do.
 UniqueFd CloneTree(int directory) {
-  return UniqueFd(static_cast<int>(syscall(SYS_open_tree, directory, "",
-                                           AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  return UniqueFd(static_cast<int>(
+      syscall(SYS_open_tree, directory, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
 }
 
 absl::Status Pivot(int tree) {

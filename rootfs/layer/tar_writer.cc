@@ -15,6 +15,15 @@ namespace noded::layer {
 namespace {
 
 constexpr int kBlockBytes = 256 << 10;
+constexpr long kNanosecondsPerSecond = 1'000'000'000;
+
+// libarchive writes the seconds, a point and the nanoseconds, so that a time before 1970 has to be
+// told from the other side. "-0." is more than it can write: there the fraction is lost.
+timespec AsWritten(timespec time) {
+  if (time.tv_sec >= 0 || time.tv_nsec == 0) return time;
+  if (time.tv_sec == -1) return {-1, 0};
+  return {time.tv_sec + 1, kNanosecondsPerSecond - time.tv_nsec};
+}
 
 }  // namespace
 
@@ -61,7 +70,8 @@ absl::Status TarWriter::Begin(const TarEntry& entry,
   archive_entry_set_perm(out, entry.permissions);
   archive_entry_set_uid(out, entry.uid);
   archive_entry_set_gid(out, entry.gid);
-  archive_entry_set_mtime(out, entry.mtime.tv_sec, entry.mtime.tv_nsec);
+  const timespec mtime = AsWritten(entry.mtime);
+  archive_entry_set_mtime(out, mtime.tv_sec, mtime.tv_nsec);
   archive_entry_set_size(out, entry.type == S_IFREG ? entry.size : 0);
   if (entry.type == 0) archive_entry_set_hardlink(out, entry.target.c_str());
   if (entry.type == S_IFLNK) archive_entry_set_symlink(out, entry.target.c_str());
