@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,22 +13,13 @@
 #include "node/base/file.h"
 #include "node/base/status.h"
 #include "node/base/unique_fd.h"
-#include "rootfs/layer/entry_name.h"
+#include "rootfs/layer/overlay_notes.h"
 #include "rootfs/layer/refusal.h"
-#include "rootfs/layer/tree_walk.h"
 
 namespace noded::layer {
 namespace {
 
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
-bool IsOpaque(int dir) {
-  for (const char* name : {kTrustedOpaque, "user.overlay.opaque"}) {
-    char value = 0;
-    if (fgetxattr(dir, name, &value, 1) == 1 && value == 'y') return true;
-  }
-  return false;
-}
 
 bool Vanished(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
 

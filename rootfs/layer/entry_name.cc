@@ -31,8 +31,4 @@ bool IsReservedAttribute(std::string_view name) {
          name == "security.selinux";
 }
 
-bool IsOpaqueAttribute(std::string_view name) {
-  return name == kTrustedOpaque || name == "user.overlay.opaque";
-}
-
 }  // namespace noded::layer

@@ -30,11 +30,6 @@ NameKind KindOfName(std::string_view base);
 // Whether a layer may not bring that attribute: those by which overlayfs itself notes redirections
 // and opaque directories, which the kernel would follow, and labels of the host's own policy.
 bool IsReservedAttribute(std::string_view name);
-// Whether an attribute is overlayfs's note that a directory is opaque.
-bool IsOpaqueAttribute(std::string_view name);
-
-inline constexpr char kTrustedOpaque[] = "trusted.overlay.opaque";
-
 }  // namespace noded::layer
 
 #endif  // ROOTFS_LAYER_ENTRY_NAME_H_

@@ -23,9 +23,9 @@
 #include "node/base/syscalls.h"
 #include "rootfs/layer/entry_name.h"
 #include "rootfs/layer/ids.h"
+#include "rootfs/layer/overlay_notes.h"
 #include "rootfs/layer/refusal.h"
 #include "rootfs/layer/tar_writer.h"
-#include "rootfs/layer/tree_walk.h"
 
 namespace noded::layer {
 namespace {
@@ -44,14 +44,6 @@ std::string ReadLink(int dir, const char* name) {
   char target[PATH_MAX];
   const ssize_t size = readlinkat(dir, name, target, sizeof target);
   return size < 0 ? "" : std::string(target, static_cast<size_t>(size));
-}
-
-bool IsOpaque(int dir) {
-  for (const char* name : {kTrustedOpaque, "user.overlay.opaque"}) {
-    char value = 0;
-    if (fgetxattr(dir, name, &value, 1) == 1 && value == 'y') return true;
-  }
-  return false;
 }
 
 // What sits on it hides what the tree itself has there.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "node/base/status.h"
 #include "node/base/string_view.h"
+#include "rootfs/layer/overlay_notes.h"
 #include "rootfs/layer/refusal.h"
 
 namespace noded::layer {
@@ -40,8 +40,6 @@ std::string PathOf(const std::vector<std::string>& parts, size_t count) {
 }
 
 }  // namespace
-
-bool IsWhiteout(mode_t mode, dev_t device) { return S_ISCHR(mode) && device == makedev(0, 0); }
 
 absl::StatusOr<int> TreeWalk::EnterOrMake(const std::vector<std::string>& parts) {
   return Go(parts, true);

@@ -51,9 +51,6 @@ class TreeWalk {
   std::vector<Level> levels_;
 };
 
-// A character device 0:0: what overlayfs takes for "there is nothing".
-bool IsWhiteout(mode_t mode, dev_t device);
-
 }  // namespace noded::layer
 
 #endif  // ROOTFS_LAYER_TREE_WALK_H_

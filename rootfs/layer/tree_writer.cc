@@ -13,6 +13,7 @@
 #include "node/base/unique_fd.h"
 #include "rootfs/layer/entry_name.h"
 #include "rootfs/layer/ids.h"
+#include "rootfs/layer/overlay_notes.h"
 #include "rootfs/layer/refusal.h"
 
 namespace noded::layer {
