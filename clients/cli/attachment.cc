@@ -1,7 +1,5 @@
 #include "clients/cli/attachment.h"
 
-#include <signal.h>
-
 #include "absl/strings/str_cat.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_code.h"
@@ -106,27 +104,6 @@ int Attachment::Conclude(absl::string_view what, const grpc::Status& status) {
   if (!status.ok()) return Fail(client_, io_, what, status, kAgentError);
   io_.Complain(absl::StrCat(what, ": noded ended the stream before the container's exit"));
   return kAgentError;
-}
-
-SetUpSignals::SetUpSignals(SignalThread& signals) : signals_(signals) {
-  signals_.Handle([this](int signal_number) { OnSignal(signal_number); });
-}
-
-void SetUpSignals::Guard(grpc::ClientContext* context, int tolerated) {
-  absl::MutexLock lock(&mutex_);
-  context_ = context;
-  tolerated_ = tolerated;
-  count_ = 0;
-}
-
-void SetUpSignals::OnSignal(int signal_number) {
-  bool ends = signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP ||
-              signal_number == SIGQUIT;
-  if (!ends) return;
-  int none = 0;
-  first_.compare_exchange_strong(none, signal_number);
-  absl::MutexLock lock(&mutex_);
-  if (++count_ > tolerated_ && context_ != nullptr) context_->TryCancel();
 }
 
 absl::Status CheckTerminal(const RelayOptions& options, const Io& io) {

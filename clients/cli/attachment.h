@@ -51,32 +51,6 @@ class Attachment {
   std::optional<node::v1::ContainerExited> exited_;
 };
 
-// While a container is being set up there is nobody to hand signals to: they end the set-up
-// instead.
-class SetUpSignals {
- public:
-  explicit SetUpSignals(SignalThread& signals);
-  ~SetUpSignals() { signals_.Handle(nullptr); }
-  SetUpSignals(const SetUpSignals&) = delete;
-  SetUpSignals& operator=(const SetUpSignals&) = delete;
-
-  // The call that the `tolerated + 1`th signal cancels; nullptr: none. It must outlive this or the
-  // next Guard.
-  void Guard(grpc::ClientContext* context, int tolerated);
-  // The first signal that came; 0: none.
-  int signal_number() const { return first_; }
-
- private:
-  void OnSignal(int signal_number);
-
-  SignalThread& signals_;
-  std::atomic<int> first_ = 0;
-  absl::Mutex mutex_;
-  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  int tolerated_ ABSL_GUARDED_BY(mutex_) = 0;
-  int count_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
 // FAILED_PRECONDITION when -i -t asks for a terminal that standard input is not.
 absl::Status CheckTerminal(const RelayOptions& options, const Io& io);
 

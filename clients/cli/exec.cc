@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clients/cli/attachment.h"
+#include "clients/cli/call_signals.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/error_text.h"
 #include "clients/cli/exit_code.h"
@@ -98,7 +99,7 @@ int Run(const ExecOptions& options, Client& client, const Io& io) {
   SignalThread signals;
   grpc::ClientContext context;
   client.SetDeadline(context);
-  std::optional<SetUpSignals> set_up(std::in_place, signals);
+  std::optional<CallSignals> set_up(std::in_place, signals);
   set_up->Guard(&context, 0);
   std::unique_ptr<Stream> stream = client.containers().Exec(&context);
   ExecRequest request;

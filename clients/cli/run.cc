@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "clients/cli/attachment.h"
+#include "clients/cli/call_signals.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/error_text.h"
 #include "clients/cli/exit_code.h"
@@ -116,7 +117,7 @@ void AwaitRemoval(Client& client, const std::string& id) {
 // Attaches to a container and starts it, in this order so that nothing of its output is missed. OK:
 // it runs.
 grpc::Status AttachAndStart(Client& client, Attachment& attachment, const std::string& id,
-                            SetUpSignals& set_up) {
+                            CallSignals& set_up) {
   node::v1::AttachStart attach;
   attach.set_container(id);
   grpc::Status status = attachment.Open(attach);
@@ -139,7 +140,7 @@ int RunAttached(const RunOptions& options, Client& client, const Io& io, IdFile&
   AddTerminalSize(io, *request.mutable_spec());
   CreateContainerResponse created;
   grpc::ClientContext context;
-  std::optional<SetUpSignals> set_up(std::in_place, signals);
+  std::optional<CallSignals> set_up(std::in_place, signals);
   // The first signal waits for the answer, because without it we could not remove what has been
   // made.
   set_up->Guard(&context, 1);
@@ -186,7 +187,7 @@ int StartAttached(const StartOptions& options, Client& client, const Io& io) {
   relay.tty = found.container().spec().process().tty();
   relay.stdin = relay.stdin && found.container().spec().process().stdin();
   Attachment attachment(client, io, relay, signals);
-  std::optional<SetUpSignals> set_up(std::in_place, signals);
+  std::optional<CallSignals> set_up(std::in_place, signals);
   status = AttachAndStart(client, attachment, found.container().id(), *set_up);
   if (!status.ok()) {
     attachment.RestoreTerminal();
