@@ -141,6 +141,18 @@ ContainerStub& Client::containers() {
   return *containers_;
 }
 
+ImageStub& Client::images() {
+  Connect();
+  if (images_ == nullptr) images_ = node::v1::ImageService::NewStub(channel_);
+  return *images_;
+}
+
+VolumeStub& Client::volumes() {
+  Connect();
+  if (volumes_ == nullptr) volumes_ = node::v1::VolumeService::NewStub(channel_);
+  return *volumes_;
+}
+
 NodeStub& Client::node() {
   Connect();
   if (node_ == nullptr) node_ = node::v1::NodeService::NewStub(channel_);

@@ -13,7 +13,9 @@
 #include "clients/cli/host.h"
 #include "clients/cli/options.h"
 #include "node/v1/container_service.grpc.pb.h"
+#include "node/v1/image_service.grpc.pb.h"
 #include "node/v1/node_service.grpc.pb.h"
+#include "node/v1/volume_service.grpc.pb.h"
 
 namespace noded::cli {
 
@@ -33,7 +35,9 @@ class Client {
   // Checks the address and reads certificates. INVALID_ARGUMENT or what reading said.
   absl::Status Prepare(const Host& host);
   node::v1::ContainerService::StubInterface& containers();
+  node::v1::ImageService::StubInterface& images();
   node::v1::NodeService::StubInterface& node();
+  node::v1::VolumeService::StubInterface& volumes();
   const std::string& address() const { return options_.address; }
   // Waits until noded answers again, at most `patience`; false when it does not.
   bool Reconnect(absl::Duration patience);
@@ -56,6 +60,10 @@ class Client {
     Stub* stub = nullptr;
     if constexpr (std::is_same_v<Stub, node::v1::NodeService::StubInterface>) {
       stub = &node();
+    } else if constexpr (std::is_same_v<Stub, node::v1::ImageService::StubInterface>) {
+      stub = &images();
+    } else if constexpr (std::is_same_v<Stub, node::v1::VolumeService::StubInterface>) {
+      stub = &volumes();
     } else {
       stub = &containers();
     }
@@ -72,11 +80,15 @@ class Client {
   std::string authorities_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<node::v1::ContainerService::Stub> containers_;
+  std::unique_ptr<node::v1::ImageService::Stub> images_;
   std::unique_ptr<node::v1::NodeService::Stub> node_;
+  std::unique_ptr<node::v1::VolumeService::Stub> volumes_;
 };
 
 using ContainerStub = node::v1::ContainerService::StubInterface;
+using ImageStub = node::v1::ImageService::StubInterface;
 using NodeStub = node::v1::NodeService::StubInterface;
+using VolumeStub = node::v1::VolumeService::StubInterface;
 
 }  // namespace noded::cli
 
