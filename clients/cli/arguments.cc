@@ -19,20 +19,36 @@ constexpr char kDefaultAddress[] = "unix:///run/noded/noded.sock";
 struct Section {
   absl::string_view title;
   std::vector<const CommandEntry*> commands;
+  std::vector<const CommandGroup*> groups;
 };
 
 const std::vector<Section>& Sections() {
   static const auto* const sections = new std::vector<Section>{
-      {"Run", {&kRunCommand, &kExecCommand, &kAttachCommand}},
+      {"Run", {&kRunCommand, &kExecCommand, &kAttachCommand}, {}},
       {"Life",
        {&kCreateCommand, &kStartCommand, &kStopCommand, &kKillCommand, &kWaitCommand,
-        &kUpdateCommand, &kPauseCommand, &kUnpauseCommand, &kRemoveCommand}},
+        &kUpdateCommand, &kPauseCommand, &kUnpauseCommand, &kRemoveCommand},
+       {}},
       {"Look",
        {&kListCommand, &kInspectCommand, &kLogsCommand, &kStatsCommand, &kTopCommand,
-        &kEventsCommand}},
-      {"Node", {&kInfoCommand, &kVersionCommand}},
+        &kEventsCommand},
+       {}},
+      {"Node", {&kInfoCommand, &kVersionCommand}, {}},
   };
   return *sections;
+}
+
+// Second names, and short ones; one of each is enough in the overview.
+struct Alias {
+  absl::string_view name;
+  const CommandEntry* command;
+};
+
+const std::vector<Alias>& Aliases() {
+  static const auto* const aliases = new std::vector<Alias>{
+      {kResumeCommand.name, &kResumeCommand},  // the API's word for it
+  };
+  return *aliases;
 }
 
 const CommandEntry* FindCommand(absl::string_view name) {
@@ -41,8 +57,27 @@ const CommandEntry* FindCommand(absl::string_view name) {
       if (command->name == name) return command;
     }
   }
-  // The API's word for it; one of the two is enough in the overview.
-  return name == kResumeCommand.name ? &kResumeCommand : nullptr;
+  for (const Alias& alias : Aliases()) {
+    if (alias.name == name) return alias.command;
+  }
+  return nullptr;
+}
+
+const CommandGroup* FindGroup(absl::string_view name) {
+  for (const Section& section : Sections()) {
+    for (const CommandGroup* group : section.groups) {
+      if (group->name == name) return group;
+    }
+  }
+  return nullptr;
+}
+
+// A member by its last word: "ls" of "image ls".
+const CommandEntry* FindMember(const CommandGroup& group, absl::string_view word) {
+  for (const CommandEntry* command : group.commands) {
+    if (command->name.substr(group.name.size() + 1) == word) return command;
+  }
+  return nullptr;
 }
 
 // "-a,--address" or, when the command gives -a another meaning, "--address".
@@ -95,6 +130,10 @@ GlobalOptions GlobalsFromEnvironment(const Host& host) {
   return global;
 }
 
+void AppendSummary(std::string& text, absl::string_view name, absl::string_view summary) {
+  absl::StrAppend(&text, "  ", name, std::string(10 - name.size(), ' '), summary, "\n");
+}
+
 std::string OverviewHelp(const FlagSet& flags) {
   std::string text =
       "nodectl runs and looks after containers on a node, through noded's gRPC API.\n\n"
@@ -102,11 +141,22 @@ std::string OverviewHelp(const FlagSet& flags) {
   for (const Section& section : Sections()) {
     absl::StrAppend(&text, "\n", section.title, ":\n");
     for (const CommandEntry* command : section.commands) {
-      absl::StrAppend(&text, "  ", command->name, std::string(10 - command->name.size(), ' '),
-                      command->summary, "\n");
+      AppendSummary(text, command->name, command->summary);
+    }
+    for (const CommandGroup* group : section.groups) {
+      AppendSummary(text, group->name, group->summary);
     }
   }
   return absl::StrCat(text, flags.Help(), "\nnodectl help COMMAND tells more about one.\n");
+}
+
+std::string GroupHelp(const CommandGroup& group) {
+  std::string text = absl::StrCat("Usage: nodectl ", group.name, " COMMAND [flags] [arguments]\n\n",
+                                  group.summary, "\n\nCommands:\n");
+  for (const CommandEntry* command : group.commands) {
+    AppendSummary(text, command->name.substr(group.name.size() + 1), command->summary);
+  }
+  return absl::StrCat(text, "\nnodectl help ", group.name, " COMMAND tells more about one.\n");
 }
 
 std::string CommandHelp(const CommandEntry& command, const FlagSet& flags) {
@@ -120,6 +170,12 @@ UsageError Misuse(const CommandEntry* command, absl::string_view message) {
   }
   return {absl::StrCat(command->name, ": ", message, "\nSee 'nodectl help ", command->name, "'."),
           command->passes_status_on ? kAgentError : kUsage};
+}
+
+UsageError NoMember(const CommandGroup& group, absl::string_view word) {
+  return {absl::StrCat("there is no command \"", group.name, " ", word, "\"\nSee 'nodectl help ",
+                       group.name, "'."),
+          kUsage};
 }
 
 // One command's flags and arguments. `global` holds what stood before the command.
@@ -190,11 +246,20 @@ std::variant<Command, UsageError> ParseArguments(const std::vector<std::string>&
   if (rest->empty()) {
     return HelpOptions{OverviewHelp(flags), help};
   }
-  const CommandEntry* command = FindCommand(rest->front());
-  if (command == nullptr) {
-    return Misuse(nullptr, absl::StrCat("there is no command \"", rest->front(), "\""));
-  }
+  const std::string name = rest->front();
   rest->erase(rest->begin());
+  const CommandEntry* command = FindCommand(name);
+  if (const CommandGroup* group = FindGroup(name); group != nullptr) {
+    if (rest->empty() || rest->front() == "-h" || rest->front() == "--help") {
+      return HelpOptions{GroupHelp(*group), help || !rest->empty()};
+    }
+    command = FindMember(*group, rest->front());
+    if (command == nullptr) return NoMember(*group, rest->front());
+    rest->erase(rest->begin());
+  }
+  if (command == nullptr) {
+    return Misuse(nullptr, absl::StrCat("there is no command \"", name, "\""));
+  }
   if (help) *rest = {"--help"};
   return ParseCommand(*command, *rest, host, std::move(global));
 }

@@ -19,7 +19,7 @@ namespace noded::cli {
 using Finish = std::function<absl::StatusOr<Command>(const std::vector<std::string>& positionals)>;
 
 struct CommandEntry {
-  absl::string_view name;
+  absl::string_view name;       // "stop"; of a member of a group "image ls"
   absl::string_view arguments;  // "[flags] CONTAINER..."
   absl::string_view summary;    // one line
   absl::string_view details;    // what is not obvious, and examples: the end of the help
@@ -29,6 +29,13 @@ struct CommandEntry {
   bool passes_status_on = false;     // its own failures are kAgentError
   absl::string_view own_short = "";  // short global flags that mean something else here: "ah"
   bool own_timeout = false;          // --timeout is the command's
+};
+
+// Commands of one thing, under one word.
+struct CommandGroup {
+  absl::string_view name;     // "image"
+  absl::string_view summary;  // one line
+  std::vector<const CommandEntry*> commands;
 };
 
 // arguments_run.cc
