@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "clients/cli/command_table.h"
 #include "clients/cli/exit_code.h"
 #include "clients/cli/quantity.h"
@@ -15,6 +16,26 @@ namespace noded::cli {
 namespace {
 
 constexpr char kDefaultAddress[] = "unix:///run/noded/noded.sock";
+
+// Made when asked for, because few starts of nodectl have to do with a group.
+const CommandGroup& ImageGroup() {
+  static const auto* const group = new CommandGroup{
+      "image",
+      "Look after the images of the node",
+      {&kImageListCommand, &kImageInspectCommand, &kImageHistoryCommand, &kImageTagCommand,
+       &kImageRemoveCommand, &kImagePruneCommand, &kImageLoadCommand, &kImageSaveCommand,
+       &kImageImportCommand, &kImageVerifyCommand}};
+  return *group;
+}
+
+const CommandGroup& VolumeGroup() {
+  static const auto* const group =
+      new CommandGroup{"volume",
+                       "Look after the volumes of the node",
+                       {&kVolumeCreateCommand, &kVolumeListCommand, &kVolumeInspectCommand,
+                        &kVolumeRemoveCommand, &kVolumePruneCommand}};
+  return *group;
+}
 
 struct Section {
   absl::string_view title;
@@ -33,6 +54,10 @@ const std::vector<Section>& Sections() {
        {&kListCommand, &kInspectCommand, &kLogsCommand, &kStatsCommand, &kTopCommand,
         &kEventsCommand},
        {}},
+      {"Files", {&kCopyCommand, &kDiffCommand, &kExportCommand, &kCommitCommand}, {&VolumeGroup()}},
+      {"Images",
+       {&kPullCommand, &kPushCommand, &kImagesCommand, &kLoginCommand, &kLogoutCommand},
+       {&ImageGroup()}},
       {"Node", {&kInfoCommand, &kVersionCommand}, {}},
   };
   return *sections;
@@ -47,6 +72,9 @@ struct Alias {
 const std::vector<Alias>& Aliases() {
   static const auto* const aliases = new std::vector<Alias>{
       {kResumeCommand.name, &kResumeCommand},  // the API's word for it
+      {"rmi", &kImageRemoveCommand},          {"tag", &kImageTagCommand},
+      {"history", &kImageHistoryCommand},     {"load", &kImageLoadCommand},
+      {"save", &kImageSaveCommand},           {"import", &kImageImportCommand},
   };
   return *aliases;
 }
@@ -156,7 +184,8 @@ std::string GroupHelp(const CommandGroup& group) {
   for (const CommandEntry* command : group.commands) {
     AppendSummary(text, command->name.substr(group.name.size() + 1), command->summary);
   }
-  return absl::StrCat(text, "\nnodectl help ", group.name, " COMMAND tells more about one.\n");
+  return absl::StrCat(text, "\nExamples:\n  nodectl ", group.commands.front()->name,
+                      "\n\nnodectl help ", group.name, " COMMAND tells more about one.\n");
 }
 
 std::string CommandHelp(const CommandEntry& command, const FlagSet& flags) {
@@ -225,6 +254,26 @@ absl::Status NeedNothing(const std::vector<std::string>& positionals) {
   if (positionals.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("takes no arguments, but got \"", absl::StrJoin(positionals, " "), "\""));
+}
+
+void AddLabel(absl::string_view text, google::protobuf::Map<std::string, std::string>& labels) {
+  std::pair<std::string, std::string> pair = absl::StrSplit(text, absl::MaxSplits('=', 1));
+  labels[pair.first] = pair.second;
+}
+
+RegistryFiles RegistryFilesOf(const Host& host) {
+  RegistryFiles files;
+  files.own = host.environment("NODECTL_CONFIG").value_or("");
+  // Who names a file means that one alone.
+  if (!files.own.empty()) return files;
+  const std::string home = host.environment("HOME").value_or("");
+  std::string configuration = host.environment("XDG_CONFIG_HOME").value_or("");
+  if (configuration.empty() && !home.empty()) configuration = home + "/.config";
+  if (!configuration.empty()) files.own = configuration + "/nodectl/config.json";
+  std::string docker = host.environment("DOCKER_CONFIG").value_or("");
+  if (docker.empty() && !home.empty()) docker = home + "/.docker";
+  if (!docker.empty()) files.docker = docker + "/config.json";
+  return files;
 }
 
 std::variant<Command, UsageError> ParseArguments(const std::vector<std::string>& args,

@@ -37,6 +37,7 @@ Finish DeclareRemove(FlagSet& flags, const Host&) {
   flags.Group("Flags");
   flags.Switch("-f,--force", &options->force,
                "kill them first when they run; no error when there is none");
+  flags.Switch("-v,--volumes", &options->volumes, "remove their anonymous volumes, too");
   return TakeContainers(options);
 }
 
@@ -65,7 +66,7 @@ Examples:
 )";
 
 constexpr char kRemoveDetails[] =
-    R"(Removes the record, the log and the writable layer.
+    R"(Removes the record, the log and the writable layer. Volumes stay, unless -v is given.
 
 Examples:
   nodectl rm job

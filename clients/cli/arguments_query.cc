@@ -24,9 +24,7 @@ absl::Status AddFilter(absl::string_view text, node::v1::ContainerFilter& filter
         absl::StrCat("\"", text, "\": the form is NAME=VALUE, such as label=app=web"));
   }
   if (pair.first == "label") {
-    std::pair<std::string, std::string> label =
-        absl::StrSplit(pair.second, absl::MaxSplits('=', 1));
-    (*filter.mutable_labels())[label.first] = label.second;
+    AddLabel(pair.second, *filter.mutable_labels());
   } else if (pair.first == "name") {
     filter.set_name(pair.second);
   } else if (pair.first == "state" || pair.first == "status") {

@@ -28,12 +28,28 @@ void DeclareRelay(FlagSet& flags, RelayOptions& relay) {
 
 // What run and create have in common, and what their flags fill.
 struct RunDraft {
-  explicit RunDraft(const Host& host) : flags(options.request.mutable_spec(), host) {}
+  explicit RunDraft(const Host& host) : flags(options.request.mutable_spec(), host) {
+    options.registry_files = RegistryFilesOf(host);
+  }
   RunOptions options;
   ContainerFlags flags;
   bool remove = false;
   bool dry_run = false;
 };
+
+absl::Status SetPullPolicy(absl::string_view text, PullPolicy& policy) {
+  if (text == "always") {
+    policy = PullPolicy::kAlways;
+  } else if (text == "missing") {
+    policy = PullPolicy::kMissing;
+  } else if (text == "never") {
+    policy = PullPolicy::kNever;
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is none of always, missing, never"));
+  }
+  return absl::OkStatus();
+}
 
 void DeclareCreation(FlagSet& flags, RunDraft& draft) {
   RunOptions& options = draft.options;
@@ -45,6 +61,10 @@ void DeclareCreation(FlagSet& flags, RunDraft& draft) {
              "repeat a call with it and get the first answer");
   flags.Switch("--dry-run", &draft.dry_run, "create nothing; print the launch plan");
   flags.Text("--cidfile", "FILE", &options.id_file, "write the id to FILE");
+  flags.Value("--pull", "POLICY", "bring the image always, when missing (default), or never",
+              [&options](const std::string& text) { return SetPullPolicy(text, options.pull); });
+  flags.Text("--platform", "OS/ARCH", &options.platform,
+             "of an image for several: linux/arm64 (default: the node's)");
   draft.flags.Declare(flags);
 }
 
@@ -177,19 +197,21 @@ Finish DeclareAttach(FlagSet& flags, const Host&) {
 constexpr char kRunDetails[] =
     R"(Without -d its output is yours, signals are handed on, and nodectl exits as it does: with its exit code, or 128
 and the signal's number. 125 is noded's own failure, 126 a command that cannot be executed, 127 one that is not found.
+An image that the node has not is pulled, with its progress on standard error. With --rootfs DIR there is no IMAGE.
 
 Examples:
+  nodectl run --rm busybox echo hello
+  nodectl run -it --rm -v data:/data busybox sh
+  nodectl run -d --name web -m 64m --cpus 1.5 -v /srv/www:/www:ro busybox httpd -f -h /www
   nodectl run --rm --rootfs /srv/busybox echo hello
-  nodectl run -it --rm --rootfs /srv/busybox sh
-  nodectl run -d --name web -m 64m --cpus 1.5 -v /srv/www:/www:ro --rootfs /srv/busybox httpd -f -h /www
-  nodectl run --dry-run --rootfs /srv/busybox true
+  nodectl run --dry-run --pull never busybox
 )";
 
 constexpr char kCreateDetails[] =
-    R"(Prints the id. Start it with nodectl start.
+    R"(Prints the id. Start it with nodectl start. With --rootfs DIR there is no IMAGE.
 
 Examples:
-  nodectl create --name job --rootfs /srv/busybox sh -c 'echo done'
+  nodectl create --name job busybox sh -c 'echo done'
   nodectl start -a job
 )";
 
@@ -221,7 +243,7 @@ Examples:
 }  // namespace
 
 const CommandEntry kRunCommand = {"run",
-                                  "[flags] --rootfs DIR COMMAND [ARG...]",
+                                  "[flags] IMAGE [COMMAND] [ARG...]",
                                   "Create a container and start it",
                                   kRunDetails,
                                   FlagPlacement::kBeforeArguments,
@@ -229,7 +251,7 @@ const CommandEntry kRunCommand = {"run",
                                   true,
                                   "h"};
 const CommandEntry kCreateCommand = {"create",
-                                     "[flags] --rootfs DIR COMMAND [ARG...]",
+                                     "[flags] IMAGE [COMMAND] [ARG...]",
                                      "Create a container without starting it",
                                      kCreateDetails,
                                      FlagPlacement::kBeforeArguments,

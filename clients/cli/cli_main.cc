@@ -14,6 +14,11 @@ constexpr bool kPassesStatusOn =
     std::is_same_v<Options, RunOptions> || std::is_same_v<Options, ExecOptions> ||
     std::is_same_v<Options, AttachOptions>;
 
+// Those that only look after a file here.
+template <typename Options>
+constexpr bool kIsLocal =
+    std::is_same_v<Options, LoginOptions> || std::is_same_v<Options, LogoutOptions>;
+
 // Connects and carries a command out.
 template <typename Options>
 int Execute(const Options& options, const Host& host, const Io& io) {
@@ -23,7 +28,7 @@ int Execute(const Options& options, const Host& host, const Io& io) {
     return kUsage;
   } else {
     Client client(options.global.connection);
-    absl::Status status = client.Prepare(host);
+    absl::Status status = kIsLocal<Options> ? absl::OkStatus() : client.Prepare(host);
     if (!status.ok()) {
       io.Complain(std::string(status.message()));
       return kPassesStatusOn<Options> ? kAgentError : kUsage;

@@ -54,6 +54,34 @@ extern const CommandEntry kUpdateCommand;
 extern const CommandEntry kPauseCommand;
 extern const CommandEntry kUnpauseCommand;
 extern const CommandEntry kResumeCommand;
+// arguments_transfer.cc
+extern const CommandEntry kPullCommand;
+extern const CommandEntry kPushCommand;
+extern const CommandEntry kLoginCommand;
+extern const CommandEntry kLogoutCommand;
+// arguments_image.cc
+extern const CommandEntry kImagesCommand;  // "images": image ls by its short name
+extern const CommandEntry kImageListCommand;
+extern const CommandEntry kImageInspectCommand;
+extern const CommandEntry kImageHistoryCommand;
+extern const CommandEntry kImageTagCommand;
+extern const CommandEntry kImageRemoveCommand;
+extern const CommandEntry kImagePruneCommand;
+extern const CommandEntry kImageVerifyCommand;
+// arguments_archive.cc
+extern const CommandEntry kImageLoadCommand;
+extern const CommandEntry kImageSaveCommand;
+extern const CommandEntry kImageImportCommand;
+extern const CommandEntry kCommitCommand;
+extern const CommandEntry kDiffCommand;
+extern const CommandEntry kExportCommand;
+extern const CommandEntry kCopyCommand;
+// arguments_volume.cc
+extern const CommandEntry kVolumeCreateCommand;
+extern const CommandEntry kVolumeListCommand;
+extern const CommandEntry kVolumeInspectCommand;
+extern const CommandEntry kVolumeRemoveCommand;
+extern const CommandEntry kVolumePruneCommand;
 // arguments_query.cc
 extern const CommandEntry kListCommand;
 extern const CommandEntry kInspectCommand;
@@ -63,6 +91,15 @@ extern const CommandEntry kStatsCommand;
 extern const CommandEntry kEventsCommand;
 extern const CommandEntry kInfoCommand;
 extern const CommandEntry kVersionCommand;
+
+// "KEY[=VALUE]" into labels, to filter by.
+void AddLabel(absl::string_view text, google::protobuf::Map<std::string, std::string>& labels);
+// The same of "label=KEY[=VALUE]". INVALID_ARGUMENT: it is another filter.
+absl::Status AddLabelFilter(absl::string_view text,
+                            google::protobuf::Map<std::string, std::string>& labels);
+// Where credentials are: $NODECTL_CONFIG, or nodectl/config.json below $XDG_CONFIG_HOME or
+// ~/.config; Docker's in $DOCKER_CONFIG or ~/.docker.
+RegistryFiles RegistryFilesOf(const Host& host);
 
 // The end of a declaration whose positionals are containers.
 template <typename Options>

@@ -102,6 +102,18 @@ absl::Status AddHost(absl::string_view text, ContainerSpec& spec) {
   return absl::OkStatus();
 }
 
+// "size=10g".
+absl::Status SetStorageOption(absl::string_view text, ContainerSpec& spec) {
+  if (!absl::ConsumePrefix(&text, "size=")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": the form is size=SIZE, such as size=10g"));
+  }
+  absl::StatusOr<int64_t> bytes = ParseSize(text);
+  if (!bytes.ok()) return bytes.status();
+  spec.mutable_root()->set_writable_limit_bytes(*bytes);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void EnvironmentFlags::Declare(FlagSet& flags) {
@@ -204,7 +216,12 @@ void ContainerFlags::DeclareProcess(FlagSet& flags) {
                 process.mutable_user()->add_additional_groups(text);
                 return absl::OkStatus();
               });
-  flags.Text("--entrypoint", "PROGRAM", &entrypoint_, "put before the command");
+  flags.Value("--entrypoint", "PROGRAM",
+              "put before the command in place of the image's; empty: nothing is",
+              [this](const std::string& text) {
+                entrypoint_ = text;
+                return absl::OkStatus();
+              });
   flags.Value("--ulimit", "NAME=SOFT[:HARD]",
               "process limit, such as nofile=1024:4096; -1: unlimited",
               [&process](const std::string& text) { return AddUlimit(text, process); });
@@ -214,15 +231,17 @@ void ContainerFlags::DeclareProcess(FlagSet& flags) {
 void ContainerFlags::DeclareFiles(FlagSet& flags) {
   flags.Group("Files");
   flags.Text("--rootfs", "DIR", &root_,
-             "directory of the node with the root file system; never written");
+             "in place of IMAGE a directory of the node with the root file system; never written");
   flags.Switch("--read-only", &read_only_, "no writable layer: the root is read-only");
-  flags.Value("-v,--volume", "SOURCE:TARGET[:OPTIONS]",
-              "bind mount; options ro,rw,rro,rprivate,rslave,rshared; a missing source is made",
+  flags.Value("--storage-opt", "size=SIZE", "most bytes of the writable layer",
+              [this](const std::string& text) { return SetStorageOption(text, spec_); });
+  flags.Value("-v,--volume", "[SOURCE:]TARGET[:OPTIONS]",
+              "bind a path or mount a volume; options ro,rw,rro,nocopy,rprivate,rslave,rshared",
               [this](const std::string& text) {
                 return AddMount(ParseVolume(text, host_.working_directory()), spec_);
               });
   flags.Value("--mount", "KEY=VALUE,...",
-              "type=bind|tmpfs,source=…,target=…,readonly,…; a missing source is refused",
+              "type=bind|volume|tmpfs|image,source=…,target=…,readonly,volume-nocopy,…",
               [this](const std::string& text) {
                 return AddMount(ParseMount(text, host_.working_directory()), spec_);
               });
@@ -297,19 +316,26 @@ void ContainerFlags::DeclareLife(FlagSet& flags) {
              "cgroup to put it below, which must exist (default: noded's --cgroup-parent)");
 }
 
-absl::Status ContainerFlags::Finish(const std::vector<std::string>& command) {
-  if (root_.empty()) {
-    return absl::InvalidArgumentError(
-        "--rootfs: a directory with a root file system is needed; images are not served");
+absl::Status ContainerFlags::Finish(const std::vector<std::string>& words) {
+  std::vector<std::string> command = words;
+  node::v1::RootFilesystem& root = *spec_.mutable_root();
+  node::v1::Process& process = *spec_.mutable_process();
+  if (!root_.empty()) {
+    root.set_host_directory(AbsolutePath(root_, host_.working_directory()));
+    if (!entrypoint_.value_or("").empty()) command.insert(command.begin(), *entrypoint_);
+    if (command.empty()) return absl::InvalidArgumentError("a command is needed");
+  } else if (!command.empty()) {
+    root.set_image(command.front());
+    command.erase(command.begin());
+    if (entrypoint_ && !entrypoint_->empty()) process.add_entrypoint(*entrypoint_);
+    process.set_no_entrypoint(entrypoint_ && entrypoint_->empty());
+  } else {
+    return absl::InvalidArgumentError("an image is needed, or --rootfs with a directory");
   }
-  spec_.mutable_root()->set_host_directory(AbsolutePath(root_, host_.working_directory()));
-  spec_.mutable_root()->set_read_only(read_only_);
+  for (const std::string& arg : command) process.add_argv(arg);
+  root.set_read_only(read_only_);
   spec_.set_init(init_);
   spec_.mutable_security()->set_privileged(privileged_);
-  node::v1::Process& process = *spec_.mutable_process();
-  if (!entrypoint_.empty()) process.add_argv(entrypoint_);
-  for (const std::string& arg : command) process.add_argv(arg);
-  if (process.argv().empty()) return absl::InvalidArgumentError("a command is needed");
   environment_.AppendTo(process);
   node::v1::Namespaces& namespaces = *spec_.mutable_namespaces();
   bool mapped = !namespaces.uid_maps().empty() || !namespaces.gid_maps().empty();

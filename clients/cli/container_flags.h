@@ -38,8 +38,8 @@ class ContainerFlags {
  public:
   ContainerFlags(node::v1::ContainerSpec* spec, const Host& host);
   void Declare(FlagSet& flags);
-  // `command` is what follows the flags.
-  absl::Status Finish(const std::vector<std::string>& command);
+  // `words` are what follows the flags: the image, unless there is --rootfs, and the command.
+  absl::Status Finish(const std::vector<std::string>& words);
 
  private:
   void DeclareIdentity(FlagSet& flags);
@@ -55,7 +55,7 @@ class ContainerFlags {
   EnvironmentFlags environment_;
   LimitFlags limits_;
   std::string root_;
-  std::string entrypoint_;
+  std::optional<std::string> entrypoint_;
   bool read_only_ = false;
   bool init_ = false;
   bool privileged_ = false;

@@ -24,8 +24,12 @@ constexpr FieldFlag kFlags[] = {
     {"labels", "--label"},
     {"annotations", "--annotation"},
     {"root", "--rootfs"},
+    {"root.image", "IMAGE"},
     {"root.read_only", "--read-only"},
+    {"root.writable_limit_bytes", "--storage-opt size"},
     {"process.argv", "COMMAND"},
+    {"process.entrypoint", "--entrypoint"},
+    {"process.no_entrypoint", "--entrypoint"},
     {"process.env", "--env"},
     {"process.working_directory", "--workdir"},
     {"process.user", "--user"},
@@ -79,6 +83,12 @@ constexpr FieldFlag kFlags[] = {
     {"security.oom_score_adj", "--oom-score-adj"},
     {"extra_hosts", "--add-host"},
     {"request_id", "--request-id"},
+    {"image", "IMAGE"},
+    {"images", "IMAGE"},
+    {"reference", "NAME"},
+    {"platform", "--platform"},
+    {"changes", "--change"},
+    {"path", "PATH"},
     {"container", "CONTAINER"},
     {"containers", "CONTAINER"},
     {"detach", "--detach"},
@@ -134,7 +144,7 @@ std::vector<google::rpc::BadRequest::FieldViolation> ViolationsOf(const grpc::St
 }
 
 struct Hint {
-  absl::string_view cause;  // part of gRPC's words
+  absl::string_view cause;  // part of gRPC's words, or an error's reason
   absl::string_view hint;
 };
 
@@ -149,6 +159,28 @@ constexpr Hint kHints[] = {
     {"empty address list",
      "The client's certificate and key do not belong together, or are no PEM files."},
 };
+
+// What to do about an error, by its reason.
+constexpr Hint kAdvice[] = {
+    {"IMAGE_NOT_FOUND", "nodectl images lists what is there; nodectl pull brings more."},
+    {"IMAGE_IN_USE", "Remove its containers first, or give -f: they keep its files."},
+    {"REGISTRY_DENIED",
+     "nodectl login REGISTRY keeps credentials, which are sent with names that begin with that "
+     "registry."},
+    {"REGISTRY_UNREACHABLE", "The node asks the registry, not nodectl: is it reached from there?"},
+    {"PLATFORM_NOT_FOUND", "--platform names another one."},
+    {"CONTENT_DAMAGED", "nodectl image verify --repair sets it aside; then pull again."},
+    {"NO_SPACE", "nodectl image prune and nodectl volume prune give space back."},
+    {"VOLUME_NOT_FOUND", "nodectl volume ls lists what is there."},
+    {"VOLUME_IN_USE", "Remove its containers first: nodectl volume inspect names them."},
+};
+
+std::string AdviceFor(absl::string_view reason) {
+  for (const Hint& advice : kAdvice) {
+    if (reason == advice.cause) return absl::StrCat("\n  ", advice.hint);
+  }
+  return "";
+}
 
 // Whether a connection that stood has broken, rather than never having been made.
 bool WasConnected(absl::string_view message) {
@@ -230,7 +262,7 @@ std::string DescribeError(absl::string_view what, const grpc::Status& status,
     said = said || absl::StrContains(message, violation.description());
   }
   if (said) message = "the request breaks a rule:";
-  return absl::StrCat(what, ": ", message, lines);
+  return absl::StrCat(what, ": ", message, lines, AdviceFor(ReasonOf(status)));
 }
 
 int ExitCodeOfStart(const grpc::Status& status) {

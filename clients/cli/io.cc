@@ -30,6 +30,7 @@ Io StandardIo() {
   Io io;
   io.in_is_tty = isatty(io.in) == 1;
   io.out_is_tty = isatty(io.out) == 1;
+  io.err_is_tty = isatty(io.err) == 1;
   io.now = [] { return absl::Now(); };
   return io;
 }

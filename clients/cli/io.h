@@ -36,6 +36,7 @@ struct Io {
   int err = 2;
   bool in_is_tty = false;
   bool out_is_tty = false;
+  bool err_is_tty = false;
   std::function<absl::Time()> now;
 
   // All of `text`, waiting when the descriptor is non-blocking. False when the reader has gone away

@@ -149,6 +149,7 @@ int Run(const RemoveOptions& options, Client& client, const Io& io) {
                    node::v1::RemoveRequest request;
                    request.set_container(container);
                    request.set_force(options.force);
+                   request.set_volumes(options.volumes);
                    node::v1::RemoveResponse response;
                    result.status = client.Call(&ContainerStub::Remove, request, &response);
                    result.text = Told(options.global, container, response);

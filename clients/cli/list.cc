@@ -35,22 +35,6 @@ grpc::Status ListAll(Client& client, ListRequest request, ListResponse* all) {
   return grpc::Status::OK;
 }
 
-// At most `columns` characters, the last of them "…" when something was cut.
-std::string Cut(absl::string_view text, size_t columns) {
-  std::string cut;
-  size_t used = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    bool begins_character = (text[i] & 0xc0) != 0x80;
-    if (begins_character && ++used > columns) {
-      size_t last = cut.size();
-      while (last > 0 && (cut[last - 1] & 0xc0) == 0x80) --last;
-      return absl::StrCat(cut.substr(0, last - 1), "…");
-    }
-    cut += text[i];
-  }
-  return cut;
-}
-
 std::string ListTable(const ListOptions& options, const ListResponse& response, absl::Time now) {
   Table table({"CONTAINER ID", "NAME", "COMMAND", "CREATED", "STATUS"});
   for (const Container& container : response.containers()) {

@@ -1,9 +1,11 @@
 #include "clients/cli/mount_flags.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -18,7 +20,9 @@ using node::v1::Device;
 using node::v1::Mount;
 using node::v1::MountPropagation;
 
-constexpr char kVolumeForm[] = "SOURCE:TARGET[:ro,rw,rro,rprivate,rslave,rshared]";
+constexpr char kVolumeForm[] =
+    "[SOURCE:]TARGET[:ro,rw,rro,rprivate,rslave,rshared], or of a volume [:ro,rw,nocopy]";
+constexpr char kMountForm[] = "type=bind|volume|tmpfs|image,source=…,target=…";
 constexpr char kTmpfsForm[] = "TARGET[:size=64m,mode=1777,exec,ro]";
 constexpr char kDeviceForm[] = "HOST[:CONTAINER][:rwm]";
 
@@ -37,18 +41,24 @@ std::optional<MountPropagation> PropagationNamed(absl::string_view name) {
 // lines say them.
 bool IsWithoutEffect(absl::string_view option) {
   return option == "z" || option == "Z" || option == "cached" || option == "delegated" ||
-         option == "consistent" || option == "nocopy";
+         option == "consistent";
 }
 
 // One option of -v. False: there is no such option.
 bool ApplyVolumeOption(absl::string_view option, Mount& mount) {
   if (option == "ro" || option == "readonly") {
     mount.set_read_only(true);
-  } else if (option == "rro") {
+  } else if (option == "rro" && mount.has_bind()) {
     mount.set_read_only(true);
     mount.mutable_bind()->set_recursive_read_only(true);
+  } else if (option == "nocopy" && mount.has_volume()) {
+    mount.mutable_volume()->set_no_copy(true);
   } else if (auto propagation = PropagationNamed(option)) {
-    mount.mutable_bind()->set_propagation(*propagation);
+    if (mount.has_bind()) {
+      mount.mutable_bind()->set_propagation(*propagation);
+    } else {
+      mount.mutable_volume()->set_propagation(*propagation);
+    }
   } else {
     return option == "rw" || IsWithoutEffect(option);
   }
@@ -103,8 +113,9 @@ struct MountParts {
   std::string source;
   std::string target;
   bool read_only = false;
-  Mount bind_options;   // what bind-… said
-  Mount tmpfs_options;  // what tmpfs-… said
+  Mount bind_options;    // what bind-… said
+  Mount tmpfs_options;   // what tmpfs-… said
+  Mount volume_options;  // what volume-… said
 };
 
 absl::Status ApplyMountField(absl::string_view key, absl::string_view value, MountParts& parts) {
@@ -133,12 +144,48 @@ absl::Status ApplyMountField(absl::string_view key, absl::string_view value, Mou
     if (value != "disabled" && value != "readonly" && value != "enabled" && value != "writable") {
       return Refuse(value, "no such recursion", "enabled, disabled, writable or readonly");
     }
+  } else if (key == "volume-nocopy") {
+    absl::StatusOr<bool> on = ParseSwitch(key, value);
+    if (!on.ok()) return on.status();
+    parts.volume_options.mutable_volume()->set_no_copy(*on);
   } else if (key == "tmpfs-size" || key == "tmpfs-mode") {
     return ApplyTmpfsOption(absl::StrCat(key.substr(6), "=", value), parts.tmpfs_options);
   } else if (key != "consistency") {
     return absl::InvalidArgumentError(absl::StrCat("\"", key, "\": no such key"));
   }
   return absl::OkStatus();
+}
+
+// As the API has names of volumes.
+bool IsVolumeName(absl::string_view name) {
+  return absl::ascii_isalnum(name[0]) && std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+         });
+}
+
+// Of the type that was said, less what all types have.
+absl::StatusOr<Mount> PutTogether(absl::string_view text, const MountParts& parts,
+                                  absl::string_view working_directory) {
+  Mount mount;
+  if ((parts.type == "bind" || parts.type == "image") && parts.source.empty()) {
+    return Refuse(text, "source is needed", kMountForm);
+  }
+  if (parts.type == "bind") {
+    mount = parts.bind_options;
+    mount.mutable_bind()->set_source(AbsolutePath(parts.source, working_directory));
+  } else if (parts.type == "volume") {
+    mount = parts.volume_options;
+    mount.mutable_volume()->set_name(parts.source);
+  } else if (parts.type == "tmpfs") {
+    if (!parts.source.empty()) return Refuse(text, "a tmpfs has no source", kMountForm);
+    mount = parts.tmpfs_options;
+    mount.mutable_tmpfs();
+  } else if (parts.type == "image") {
+    mount.mutable_image()->set_image(parts.source);
+  } else {
+    return Refuse(text, absl::StrCat("no type \"", parts.type, "\""), kMountForm);
+  }
+  return mount;
 }
 
 }  // namespace
@@ -152,17 +199,27 @@ std::string AbsolutePath(absl::string_view path, absl::string_view working_direc
 
 absl::StatusOr<Mount> ParseVolume(absl::string_view text, absl::string_view working_directory) {
   std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  Mount mount;
+  if (parts.size() == 1 && absl::StartsWith(text, "/")) {
+    mount.set_target(std::string(text));
+    mount.mutable_volume();  // without a name: an anonymous one
+    return mount;
+  }
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) {
     return Refuse(text, "a source and a target are needed", kVolumeForm);
   }
-  if (parts[0][0] != '/' && parts[0][0] != '.') {
-    return Refuse(text, "named volumes are not served; give a path, such as /data or ./data",
+  mount.set_target(std::string(parts[1]));
+  if (parts[0][0] == '/' || parts[0][0] == '.') {
+    mount.mutable_bind()->set_source(AbsolutePath(parts[0], working_directory));
+    mount.mutable_bind()->set_create_source(true);
+  } else if (IsVolumeName(parts[0])) {
+    mount.mutable_volume()->set_name(std::string(parts[0]));
+  } else {
+    return Refuse(text,
+                  absl::StrCat("\"", parts[0],
+                               "\" is neither a volume's name nor a path, such as /data or ./data"),
                   kVolumeForm);
   }
-  Mount mount;
-  mount.set_target(std::string(parts[1]));
-  mount.mutable_bind()->set_source(AbsolutePath(parts[0], working_directory));
-  mount.mutable_bind()->set_create_source(true);
   if (parts.size() == 3) {
     for (absl::string_view option : absl::StrSplit(parts[2], ',')) {
       if (!ApplyVolumeOption(option, mount)) {
@@ -181,24 +238,11 @@ absl::StatusOr<Mount> ParseMount(absl::string_view text, absl::string_view worki
     absl::Status status = ApplyMountField(pair.first, pair.second, parts);
     if (!status.ok()) return status;
   }
-  if (parts.target.empty())
-    return Refuse(text, "target is needed", "type=bind,source=/a,target=/b");
-  Mount mount;
-  if (parts.type == "bind") {
-    if (parts.source.empty()) {
-      return Refuse(text, "source is needed", "type=bind,source=/a,target=/b");
-    }
-    mount = parts.bind_options;
-    mount.mutable_bind()->set_source(AbsolutePath(parts.source, working_directory));
-  } else if (parts.type == "tmpfs") {
-    mount = parts.tmpfs_options;
-    mount.mutable_tmpfs();
-  } else {
-    return Refuse(text, absl::StrCat("type \"", parts.type, "\" is not served"),
-                  "type=bind,… or type=tmpfs,…");
-  }
-  mount.set_target(parts.target);
-  mount.set_read_only(parts.read_only);
+  if (parts.target.empty()) return Refuse(text, "target is needed", kMountForm);
+  absl::StatusOr<Mount> mount = PutTogether(text, parts, working_directory);
+  if (!mount.ok()) return mount;
+  mount->set_target(parts.target);
+  mount->set_read_only(parts.read_only);
   return mount;
 }
 

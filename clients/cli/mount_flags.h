@@ -10,15 +10,16 @@
 
 namespace noded::cli {
 
-// -v SOURCE:TARGET[:OPTION,…]. Options: ro, rw, rro (read-only with all mounts below), rprivate,
-// rslave, rshared (and without r), z, Z, cached, delegated, consistent (accepted, no effect). A
-// missing source is made, as Docker does. A source that starts with "." is taken from
-// `working_directory`.
+// -v SOURCE:TARGET[:OPTION,…]. A source with a "/" or "." in front is a path, from
+// `working_directory` on when it is relative, and made when missing, as Docker does; any other is
+// the name of a volume. -v /TARGET is an anonymous volume. Options: ro, rw, rro (read-only with all
+// mounts below), rprivate, rslave, rshared (and without r), nocopy (of a volume), z, Z, cached,
+// delegated, consistent (accepted, no effect).
 absl::StatusOr<node::v1::Mount> ParseVolume(absl::string_view text,
                                             absl::string_view working_directory);
-// --mount KEY=VALUE,…: type=bind|tmpfs, source|src, target|dst|destination, readonly|ro,
-// bind-propagation, bind-nonrecursive, bind-recursive, tmpfs-size, tmpfs-mode. A missing source is
-// refused by noded.
+// --mount KEY=VALUE,…: type=bind|volume|tmpfs|image (default volume), source|src,
+// target|dst|destination, readonly|ro, bind-propagation, bind-nonrecursive, bind-recursive,
+// volume-nocopy, tmpfs-size, tmpfs-mode. A missing source of a bind is refused by noded.
 absl::StatusOr<node::v1::Mount> ParseMount(absl::string_view text,
                                            absl::string_view working_directory);
 // --tmpfs TARGET[:OPTION,…]. Options: size=, mode= (octal), exec, noexec, ro, rw, nosuid, nodev.

@@ -85,6 +85,38 @@ std::string HumanSize(uint64_t bytes) {
   return absl::StrFormat("%.4g%s", value, kUnits[unit]);
 }
 
+std::string Cut(absl::string_view text, size_t columns) {
+  std::string cut;
+  size_t used = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool begins_character = (text[i] & 0xc0) != 0x80;
+    if (begins_character && ++used > columns) {
+      size_t last = cut.size();
+      while (last > 0 && (cut[last - 1] & 0xc0) == 0x80) --last;
+      return absl::StrCat(cut.substr(0, last - 1), "…");
+    }
+    cut += text[i];
+  }
+  return cut;
+}
+
+std::string DecimalSize(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  // 999.5 and more would be shown as an exponent.
+  while (value >= 999.5 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return absl::StrFormat("%.3g%s", value, kUnits[unit]);
+}
+
+std::string ShortDigest(absl::string_view digest) {
+  const size_t colon = digest.find(':');
+  return ShortId(colon == absl::string_view::npos ? digest : digest.substr(colon + 1));
+}
+
 std::string HumanDuration(absl::Duration duration) {
   int64_t seconds = std::max<int64_t>(0, absl::ToInt64Seconds(duration));
   if (seconds < 1) return "Less than a second";

@@ -31,10 +31,16 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// At most `columns` characters, the last of them "…" when something was cut.
+std::string Cut(absl::string_view text, size_t columns);
 // The text with control characters as "?".
 std::string Printable(absl::string_view text);
 // "1.5GiB", "64MiB", "0B": at most three significant digits and a half.
 std::string HumanSize(uint64_t bytes);
+// "1.5GB", "64kB", "0B": powers of 1000 and three digits, as Docker shows images.
+std::string DecimalSize(uint64_t bytes);
+// The first 12 digits of a digest: of "sha256:0123…", or without its algorithm.
+std::string ShortDigest(absl::string_view digest);
 // "2 seconds", "About a minute", "3 hours", "5 weeks".
 std::string HumanDuration(absl::Duration duration);
 // "2024-05-01T10:00:00.123456789Z" with all nine digits, so that columns align.

@@ -11,6 +11,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/error_text.h"
 #include "clients/cli/exit_code.h"
+#include "clients/cli/image_supply.h"
 #include "clients/cli/output.h"
 
 namespace noded::cli {
@@ -73,8 +74,10 @@ int PrintCreated(const RunOptions& options, const Io& io, const Response& respon
 
 int Create(const RunOptions& options, Client& client, const Io& io, IdFile& id_file) {
   CreateContainerResponse response;
-  grpc::Status status =
-      client.Call(&ContainerStub::CreateContainer, CreationOf(options.request), &response);
+  const CreateContainerRequest request = CreationOf(options.request);
+  grpc::Status status = ImageSupply(options, client, io, nullptr).Create([&] {
+    return client.Call(&ContainerStub::CreateContainer, request, &response);
+  });
   if (!status.ok()) return Fail(client, io, "create", status, kAgentError);
   if (!options.request.dry_run()) id_file.Fill(response.container().id());
   return PrintCreated(options, io, response);
@@ -82,7 +85,9 @@ int Create(const RunOptions& options, Client& client, const Io& io, IdFile& id_f
 
 int RunDetached(const RunOptions& options, Client& client, const Io& io, IdFile& id_file) {
   RunContainerResponse response;
-  grpc::Status status = client.Call(&ContainerStub::RunContainer, options.request, &response);
+  grpc::Status status = ImageSupply(options, client, io, nullptr).Create([&] {
+    return client.Call(&ContainerStub::RunContainer, options.request, &response);
+  });
   if (!status.ok()) return Fail(client, io, "run", status, ExitCodeOfStart(status));
   if (!options.request.dry_run()) id_file.Fill(response.container().id());
   return PrintCreated(options, io, response);
@@ -139,13 +144,16 @@ int RunAttached(const RunOptions& options, Client& client, const Io& io, IdFile&
   CreateContainerRequest request = CreationOf(options.request);
   AddTerminalSize(io, *request.mutable_spec());
   CreateContainerResponse created;
-  grpc::ClientContext context;
   std::optional<CallSignals> set_up(std::in_place, signals);
-  // The first signal waits for the answer, because without it we could not remove what has been
-  // made.
-  set_up->Guard(&context, 1);
-  grpc::Status status = client.Call(context, &ContainerStub::CreateContainer, request, &created);
-  set_up->Guard(nullptr, 0);
+  grpc::Status status = ImageSupply(options, client, io, &*set_up).Create([&] {
+    grpc::ClientContext context;
+    // The first signal waits for the answer, because without it we could not remove what has been
+    // made.
+    set_up->Guard(&context, 1);
+    grpc::Status made = client.Call(context, &ContainerStub::CreateContainer, request, &created);
+    set_up->Guard(nullptr, 0);
+    return made;
+  });
   if (!status.ok()) {
     if (set_up->signal_number() != 0) return kSignalBase + set_up->signal_number();
     return Fail(client, io, "run", status, kAgentError);

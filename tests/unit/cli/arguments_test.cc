@@ -6,6 +6,8 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "clients/cli/exit_code.h"
@@ -179,7 +181,10 @@ TEST(RunArgumentsTest, Misuse) {
     const char* message;
   };
   for (const Case& c : {
-           Case{"run", "--rootfs: a directory"},
+           Case{"run", "an image is needed, or --rootfs"},
+           {"run --storage-opt 5g busybox", "--storage-opt: \"5g\": the form is size=SIZE"},
+           {"run --pull sometimes busybox",
+            "--pull: \"sometimes\" is none of always, missing, never"},
            {"run --rootfs /r", "a command is needed"},
            {"run --rootfs /r --memory 64x true", "--memory: \"64x\" is not a size"},
            {"run --rootfs /r --memory -1 true", "0 or more bytes, or a number with b, k, m"},
@@ -230,6 +235,7 @@ TEST(LifeArgumentsTest, TakeSeveralContainersAndFlagsAnywhere) {
   EXPECT_FALSE(Parse<StopOptions>("stop a").grace.has_value());
   EXPECT_EQ(Parse<KillOptions>("kill web -s HUP").signal, "HUP");
   EXPECT_TRUE(Parse<RemoveOptions>("rm web -f").force);
+  EXPECT_TRUE(Parse<RemoveOptions>("rm -fv web").volumes);
   EXPECT_THAT(Parse<WaitOptions>("wait -- -odd").containers, ElementsAre("-odd"));
   EXPECT_TRUE(Parse<StartOptions>("start -a web").attach);
   EXPECT_TRUE(Parse<StartOptions>("start -i web").attach);
@@ -351,21 +357,45 @@ TEST(GlobalArgumentsTest, EnvironmentIsTheDefault) {
   EXPECT_EQ(global.connection.tls_ca, "ca.pem");
 }
 
-TEST(HelpTest, EveryCommandHasFlagsAndExamples) {
-  std::string overview = Parse<HelpOptions>("help").text;
-  int commands = 0;
-  for (absl::string_view line : absl::StrSplit(overview, '\n')) {
-    // "  run       Create a container…"; flags begin with a dash.
+// The names that an overview lists: "  run       Create a container…"; flags begin with a dash.
+std::vector<std::string> Listed(const std::string& help) {
+  std::vector<std::string> names;
+  for (absl::string_view line : absl::StrSplit(help, '\n')) {
     if (line.size() < 3 || line.substr(0, 2) != "  " || line[2] == ' ' || line[2] == '-') continue;
-    std::string name(line.substr(2, line.find(' ', 2) - 2));
-    std::string help = Parse<HelpOptions>("help " + name).text;
-    EXPECT_THAT(help, HasSubstr("Usage: nodectl " + name));
-    EXPECT_THAT(help, HasSubstr("Examples:\n  nodectl " + name)) << name;
-    EXPECT_THAT(help, HasSubstr("--address")) << name;
-    EXPECT_EQ(help, Parse<HelpOptions>(name + " --help").text);
-    ++commands;
+    if (absl::StartsWith(line, "  nodectl")) continue;
+    names.emplace_back(line.substr(2, line.find(' ', 2) - 2));
   }
-  EXPECT_EQ(commands, 20);
+  return names;
+}
+
+void ExpectHelpOf(const std::string& name) {
+  std::string help = Parse<HelpOptions>("help " + name).text;
+  EXPECT_THAT(help, HasSubstr("Usage: nodectl " + name));
+  EXPECT_THAT(help, HasSubstr("Examples:\n  nodectl " + name)) << name;
+  EXPECT_THAT(help, HasSubstr("--address")) << name;
+  EXPECT_EQ(help, Parse<HelpOptions>(name + " --help").text);
+}
+
+TEST(HelpTest, EveryCommandHasFlagsAndExamples) {
+  std::vector<std::string> names = Listed(Parse<HelpOptions>("help").text);
+  EXPECT_EQ(names.size(), 31u);
+  for (const std::string& name : names) {
+    if (name != "image" && name != "volume") ExpectHelpOf(name);
+  }
+}
+
+TEST(HelpTest, SoHasEveryMemberOfAGroup) {
+  for (auto [group, count] : {std::pair("image", 10u), std::pair("volume", 5u)}) {
+    std::string help = Parse<HelpOptions>(absl::StrCat("help ", group)).text;
+    EXPECT_EQ(help, Parse<HelpOptions>(absl::StrCat(group, " --help")).text);
+    EXPECT_EQ(Listed(help).size(), count) << help;
+    for (const std::string& name : Listed(help)) ExpectHelpOf(absl::StrCat(group, " ", name));
+    HelpOptions bare = Parse<HelpOptions>(group);
+    EXPECT_FALSE(bare.asked_for);
+    EXPECT_EQ(bare.text, help);
+    EXPECT_THAT(Misuse(absl::StrCat(group, " frob")).message,
+                HasSubstr(absl::StrCat("there is no command \"", group, " frob\"")));
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "clients/cli/commands.h"
 #include "google/rpc/status.pb.h"
@@ -33,6 +34,8 @@ FakeNode::FakeNode() {
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address_, grpc::InsecureServerCredentials());
   builder.RegisterService(&containers_);
+  builder.RegisterService(&images_);
+  builder.RegisterService(&volumes_);
   builder.RegisterService(&node_);
   server_ = builder.BuildAndStart();
 }
@@ -56,7 +59,9 @@ Outcome FakeNode::Run(const std::vector<std::string>& args, const std::string& i
   io.err = err.get();
   io.now = FakeNow;
   Outcome outcome;
-  outcome.exit_code = Main(args, FakeHost({{"NODECTL_ADDRESS", address_}}), io);
+  std::map<std::string, std::string> environment = environment_;
+  environment["NODECTL_ADDRESS"] = address_;
+  outcome.exit_code = Main(args, FakeHost(environment), io);
   outcome.input_read = lseek(in.get(), 0, SEEK_CUR);
   outcome.out = ContentOf(out.get());
   outcome.err = ContentOf(err.get());
@@ -82,6 +87,25 @@ Host FakeHost(std::map<std::string, std::string> environment,
 }
 
 absl::Time FakeNow() { return absl::FromUnixSeconds(1714557600); }
+
+ScratchDirectory::ScratchDirectory() {
+  char path[] = "/tmp/nodectl-files-XXXXXX";
+  path_ = mkdtemp(path);
+}
+
+ScratchDirectory::~ScratchDirectory() { std::filesystem::remove_all(path_); }
+
+std::string ContentOfFile(const std::string& path) {
+  ScopedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return file.get() < 0 ? "(missing)" : ContentOf(file.get());
+}
+
+void WriteFile(const std::string& path, const std::string& content) {
+  ScopedFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
+    abort();
+  }
+}
 
 Status ErrorWith(grpc::StatusCode code, const std::string& message, const std::string& reason,
                  const std::vector<std::pair<std::string, std::string>>& violations) {

@@ -34,16 +34,25 @@ TEST(VolumeTest, Reads) {
            R"(target: "/b" bind { source: "/a" create_source: true propagation: MOUNT_PROPAGATION_SLAVE })"},
           {"/a:/b:z,rshared",
            R"(target: "/b" bind { source: "/a" create_source: true propagation: MOUNT_PROPAGATION_SHARED })"},
+          {"/b", R"(target: "/b" volume { })"},
+          {"data:/b", R"(target: "/b" volume { name: "data" })"},
+          {"my.data_2:/b:ro,nocopy,z",
+           R"(target: "/b" read_only: true volume { name: "my.data_2" no_copy: true })"},
+          {"data:/b:rslave",
+           R"(target: "/b" volume { name: "data" propagation: MOUNT_PROPAGATION_SLAVE })"},
       }) {
     EXPECT_EQ(Show(ParseVolume(c.text, "/here")), c.mount) << c.text;
   }
 }
 
 TEST(VolumeTest, RefusesAndSaysTheForm) {
-  EXPECT_THAT(Show(ParseVolume("/a", "/")), HasSubstr("SOURCE:TARGET"));
-  EXPECT_THAT(Show(ParseVolume("/a:/b:ro:rw", "/")), HasSubstr("SOURCE:TARGET"));
+  EXPECT_THAT(Show(ParseVolume("a", "/")), HasSubstr("[SOURCE:]TARGET"));
+  EXPECT_THAT(Show(ParseVolume("/a:/b:ro:rw", "/")), HasSubstr("[SOURCE:]TARGET"));
   EXPECT_THAT(Show(ParseVolume("/a:/b:rx", "/")), HasSubstr("no option \"rx\""));
-  EXPECT_THAT(Show(ParseVolume("data:/b", "/")), HasSubstr("named volumes are not served"));
+  EXPECT_THAT(Show(ParseVolume("a/b:/b", "/")), HasSubstr("neither a volume's name nor a path"));
+  EXPECT_THAT(Show(ParseVolume("_a:/b", "/")), HasSubstr("neither a volume's name nor a path"));
+  EXPECT_THAT(Show(ParseVolume("/a:/b:nocopy", "/")), HasSubstr("no option \"nocopy\""));
+  EXPECT_THAT(Show(ParseVolume("data:/b:rro", "/")), HasSubstr("no option \"rro\""));
   EXPECT_THAT(Show(ParseVolume(":/b", "/")), HasSubstr("a source and a target are needed"));
 }
 
@@ -60,10 +69,22 @@ TEST(MountTest, Reads) {
       R"(target: "/b" bind { source: "/a" recursive_read_only: true propagation: MOUNT_PROPAGATION_SLAVE })");
 }
 
+TEST(MountTest, ReadsVolumesAndImages) {
+  EXPECT_EQ(Show(ParseMount("source=data,target=/b", "/")),
+            R"(target: "/b" volume { name: "data" })");
+  EXPECT_EQ(Show(ParseMount("type=volume,dst=/b,readonly,volume-nocopy", "/")),
+            R"(target: "/b" read_only: true volume { no_copy: true })");
+  EXPECT_EQ(Show(ParseMount("type=image,src=busybox:1,dst=/b", "/")),
+            R"(target: "/b" image { image: "busybox:1" })");
+}
+
 TEST(MountTest, Refuses) {
   EXPECT_THAT(Show(ParseMount("type=bind,target=/b", "/")), HasSubstr("source is needed"));
   EXPECT_THAT(Show(ParseMount("type=bind,source=/b", "/")), HasSubstr("target is needed"));
-  EXPECT_THAT(Show(ParseMount("type=volume,source=v,target=/b", "/")), HasSubstr("is not served"));
+  EXPECT_THAT(Show(ParseMount("type=image,target=/b", "/")), HasSubstr("source is needed"));
+  EXPECT_THAT(Show(ParseMount("type=tmpfs,source=/a,target=/b", "/")), HasSubstr("no source"));
+  EXPECT_THAT(Show(ParseMount("type=cluster,source=v,target=/b", "/")),
+              HasSubstr("no type \"cluster\""));
   EXPECT_THAT(Show(ParseMount("type=bind,source=/a,target=/b,ro=perhaps", "/")),
               HasSubstr("true or false"));
   EXPECT_THAT(Show(ParseMount("type=bind,colour=red", "/")), HasSubstr("\"colour\": no such key"));

@@ -327,5 +327,78 @@ TEST_F(DetachTest, ASignalDuringTheStartRemovesTheContainer) {
   release->Notify();
 }
 
+// A pull that goes on until it is cancelled.
+class PullOnTerminalTest : public testing::Test {
+ protected:
+  PullOnTerminalTest() {
+    node_.images().PullImage_ = [](const auto&, auto& writer) {
+      node::v1::PullImageResponse response;
+      auto* progress = response.add_progress();
+      progress->set_digest("sha256:aaaaaaaaaaaaaaaaaa");
+      progress->set_state(node::v1::TRANSFER_STATE_DOWNLOADING);
+      progress->set_total_bytes(1000);
+      for (int i = 0; i < 1000; ++i) {
+        progress->set_current_bytes(i);
+        if (!writer.Write(response)) return Status::CANCELLED;
+        absl::SleepFor(absl::Milliseconds(20));
+      }
+      return Status::OK;
+    };
+  }
+  FakeNode node_;
+};
+
+TEST_F(PullOnTerminalTest, ItHasABarAndEndsInOrder) {
+  Nodectl nodectl(node_, {"pull", "busybox"});
+  EXPECT_THAT(nodectl.ReadUntil("\x1b[1A"), HasSubstr("aaaaaaaaaaaa: Downloading ["));
+  nodectl.Type("\x03");
+  EXPECT_THAT(nodectl.ReadUntil("where it ended"),
+              HasSubstr("nodectl: pull busybox: interrupted; the same command goes on"));
+  EXPECT_EQ(nodectl.WaitForExit(), 130);
+}
+
+TEST_F(PullOnTerminalTest, SoDoesThatOfRun) {
+  node_.images().GetImage_ = [](const auto&, auto*) {
+    return ErrorWith(StatusCode::NOT_FOUND, "no image", "IMAGE_NOT_FOUND");
+  };
+  node_.containers().CreateContainer_ = [](const auto&, auto*) {
+    return ErrorWith(StatusCode::NOT_FOUND, "no image", "IMAGE_NOT_FOUND");
+  };
+  Nodectl nodectl(node_, {"run", "-it", "busybox"});
+  nodectl.ReadUntil("Downloading [");
+  nodectl.Type("\x03");
+  EXPECT_EQ(nodectl.WaitForExit(), 130);
+  EXPECT_TRUE(nodectl.IsAsBefore());
+}
+
+TEST_F(PullOnTerminalTest, BytesAreNotWrittenToATerminal) {
+  for (std::vector<std::string> args :
+       {std::vector<std::string>{"save", "a"}, {"export", "web"}, {"cp", "web:/x", "-"}}) {
+    Nodectl nodectl(node_, args);
+    nodectl.ReadUntil("nothing is written to a terminal");
+    EXPECT_EQ(nodectl.WaitForExit(), kFailure);
+  }
+  Nodectl nodectl(node_, {"load"});
+  nodectl.ReadUntil("standard input is a terminal");
+  EXPECT_EQ(nodectl.WaitForExit(), kFailure);
+}
+
+TEST_F(PullOnTerminalTest, APasswordIsNotShown) {
+  ScratchDirectory scratch;
+  setenv("NODECTL_CONFIG", (scratch / "config.json").c_str(), 1);
+  Nodectl nodectl(node_, {"login", "host:5000"});
+  unsetenv("NODECTL_CONFIG");
+  nodectl.ReadUntil("Username: ");
+  nodectl.Type("me\n");
+  nodectl.ReadUntil("Password: ");
+  // Typed only when it is not echoed any more, which follows the question.
+  absl::SleepFor(absl::Milliseconds(200));
+  nodectl.Type("secret\n");
+  EXPECT_THAT(nodectl.ReadUntil("are kept in"), testing::Not(HasSubstr("secret")));
+  EXPECT_EQ(nodectl.WaitForExit(), kOk);
+  EXPECT_TRUE(nodectl.IsAsBefore());
+  EXPECT_THAT(ContentOfFile(scratch / "config.json"), HasSubstr("bWU6c2VjcmV0"));
+}
+
 }  // namespace
 }  // namespace noded::cli
