@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (auto quota = ParseCpus(text); quota.ok()) Require(*quota >= 1000);
   if (auto mount = ParseVolume(text, "/home"); mount.ok()) {
-    Require(mount->bind().source().front() == '/' && !mount->target().empty());
+    Require(!mount->target().empty());
+    Require(mount->has_volume() || mount->bind().source().front() == '/');
   }
   if (auto mount = ParseMount(text, "/home"); mount.ok()) Require(!mount->target().empty());
   if (auto mount = ParseTmpfs(text); mount.ok()) Require(mount->tmpfs().mode() <= 07777);
