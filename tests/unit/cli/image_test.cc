@@ -10,7 +10,6 @@ namespace noded::cli {
 namespace {
 
 using grpc::StatusCode;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
