@@ -14,6 +14,7 @@
 #include "node/engine_impl.h"
 #include "node/host.h"
 #include "node/kept_limits.h"
+#include "node/launch/image_defaults.h"
 #include "node/launch_inputs.h"
 #include "node/random_id.h"
 #include "node/record_changes.h"
@@ -72,12 +73,32 @@ bool IsCreated(const Container& container) {
   return container.state() != node::v1::CONTAINER_STATE_CREATING;
 }
 
-absl::Status CheckRequest(const ContainerSpec& spec, const std::string& request_id) {
+// What the API has and this version does not serve is refused, never left out.
+absl::Status CheckServed(const ContainerSpec& spec) {
+  constexpr char kNotServed[] = "not supported yet by this version";
+  Violations violations;
+  if (spec.root().has_image()) {
+    violations.Add("spec.root.image", absl::StrCat(kNotServed, "; use host_directory"));
+  }
+  if (spec.root().has_writable_limit_bytes()) {
+    violations.Add("spec.root.writable_limit_bytes", kNotServed);
+  }
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    const std::string field = absl::StrCat("spec.mounts[", i, "]");
+    if (spec.mounts(i).has_volume()) violations.Add(field + ".volume", kNotServed);
+    if (spec.mounts(i).has_image()) violations.Add(field + ".image", kNotServed);
+  }
+  return violations.ToStatus();
+}
+
+absl::Status CheckRequest(ContainerSpec& spec, const std::string& request_id) {
   if (request_id.size() > kMaxRequestIdBytes) {
     return InvalidField("request_id", absl::StrCat("must be at most ", kMaxRequestIdBytes,
                                                    " bytes, not ", request_id.size()));
   }
-  return launch::ValidateSpec(spec);
+  RETURN_IF_ERROR(launch::ValidateSpec(spec));
+  RETURN_IF_ERROR(CheckServed(spec));
+  return launch::ApplyImageConfig(node::v1::ImageConfig(), spec);
 }
 
 // A failure that tells of a concurrent call with the same request_id, not of the name.
@@ -117,7 +138,9 @@ template <typename Request, typename Response>
 void Answer(EngineImpl* engine, Request request, bool run,
             std::function<void(absl::StatusOr<Response>)> done) {
   auto answer = AnswerOnce<Response>(std::move(done));
-  if (absl::Status valid = CheckRequest(request.spec(), request.request_id()); !valid.ok()) {
+  const std::string digest = DigestOf(request.spec(), run);
+  if (absl::Status valid = CheckRequest(*request.mutable_spec(), request.request_id());
+      !valid.ok()) {
     return answer(valid);
   }
   if (request.dry_run()) {
@@ -134,8 +157,8 @@ void Answer(EngineImpl* engine, Request request, bool run,
       if (!submitted.ok()) answer(submitted);
     });
   }
-  auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
-      request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
+  auto creation = std::make_shared<EngineImpl::Creation>(
+      EngineImpl::Creation{request.spec(), request.request_id(), run, digest});
   engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
     if (!container.ok()) return answer(container.status());
     Response response;

@@ -4,6 +4,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <initializer_list>
+
 namespace noded::layer {
 
 bool IsWhiteout(mode_t mode, dev_t device) { return S_ISCHR(mode) && device == makedev(0, 0); }
