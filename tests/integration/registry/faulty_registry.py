@@ -8,7 +8,8 @@ Serves OCI image layouts: a tag is the annotation org.opencontainers.image.ref.n
 blobs/sha256/*. What is pushed goes into the layout's blobs, tags into memory. Its first line of output is the port that it
 listens on, on 127.0.0.1. It ends when its standard input does.
 
-With --token-user pulls and pushes need a bearer token, which /token gives for that name and password.
+With --token-user pulls and pushes need a bearer token, which /token gives for that name and password, or to a POST whose
+refresh_token is the password.
 
 Faults are a JSON list of objects; the first one that fits a request is done to it:
 
@@ -234,12 +235,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def give_token(self, parameters):
         wanted = "Basic " + base64.b64encode(self.state.user.encode()).decode()
-        if self.headers.get("Authorization") != wanted:
+        form = urllib.parse.parse_qs(self.body.decode()) if self.command == "POST" else {}
+        refreshes = form.get("refresh_token") == [self.state.user.partition(":")[2]]
+        if not refreshes and self.headers.get("Authorization") != wanted:
             return self.error(401, "UNAUTHORIZED", "incorrect username or password")
         token = hashlib.sha256(f"{len(self.state.log)} {parameters}".encode()).hexdigest()
         with self.state.lock:
             self.state.tokens.add(token)
-        self.answer(200, json.dumps({"token": token, "expires_in": 300}).encode(),
+        self.answer(200, json.dumps({"access_token" if form else "token": token, "expires_in": 300}).encode(),
                     {"Content-Type": "application/json"})
 
     def manifest(self, repository, name):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -149,6 +150,41 @@ TEST_F(FaultyRegistryTest, ATokenIsAskedForOnce) {
     const bool is_token_server = absl::StartsWith(entry["path"].get<std::string>(), "/token");
     EXPECT_EQ(absl::StartsWith(sent, "Basic "), is_token_server) << entry;
   }
+}
+
+TEST_F(FaultyRegistryTest, AnIdentityTokenIsPostedForATokenOfThePull) {
+  FaultyRegistry server(dir_, {"--token-user", "ann:refresh/+=&token"});
+  credentials_ = {.identity_token = "refresh/+=&token"};
+  RegistryClient client(options_);
+  EXPECT_EQ(client.Resolve(App(server), Us()).status(), absl::OkStatus());
+  const json log = server.Log();
+  EXPECT_EQ(Count(log, "/token"), 1);
+  EXPECT_FALSE(absl::StrContains(log.dump(), "refresh")) << "in no address and no header: " << log;
+}
+
+// For the life of the object.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST_F(FaultyRegistryTest, AProxyIsAskedForOthersAndNeverForLoopback) {
+  FaultyRegistry server(dir_), proxy(dir_);
+  const Variable http("http_proxy", "http://" + proxy.authority());
+  const Variable https("https_proxy", "http://" + proxy.authority());
+  options_.hosts = *HostsConfig::Parse({"registry.invalid http://registry.invalid"});
+  RegistryClient client(options_);
+  EXPECT_EQ(client.Resolve(App(server), Us()).status(), absl::OkStatus());
+  EXPECT_EQ(proxy.Log().size(), 0u);
+  const auto away = *oci::ParseReference("registry.invalid/app:1", "");
+  EXPECT_EQ(client.Resolve(away, Us()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Count(proxy.Log(), "http://registry.invalid/v2/app/manifests/1"), 1);
 }
 
 TEST_F(FaultyRegistryTest, AnEndedTokenIsRenewed) {
