@@ -14,10 +14,12 @@
 //
 // Errors name registry, repository and tag or digest. NOT_FOUND (IMAGE_NOT_FOUND) no such manifest
 // or blob at any host; UNAUTHENTICATED and PERMISSION_DENIED (REGISTRY_DENIED) 401 and 403;
-// UNAVAILABLE (REGISTRY_UNREACHABLE) with host, port and why; RESOURCE_EXHAUSTED 429 beyond our
-// patience; DATA_LOSS (CONTENT_DAMAGED) other bytes than were asked for; INVALID_ARGUMENT when the
-// registry finds what is sent wrong. Errors of all hosts are told when several were asked; the code
-// is that of the last one.
+// UNAVAILABLE (REGISTRY_UNREACHABLE) with host, port and why, FAILED_PRECONDITION (the same reason)
+// where trying again cannot help, as with a certificate that is not trusted; RESOURCE_EXHAUSTED
+// (LIMIT_REACHED) 429 beyond our patience, and a manifest that is too large; DATA_LOSS
+// (CONTENT_DAMAGED) other bytes than were asked for; INVALID_ARGUMENT when the registry finds what
+// is sent wrong. Errors of all hosts are told when several were asked; the code is that of the last
+// one.
 #ifndef ROOTFS_REGISTRY_REGISTRY_CLIENT_H_
 #define ROOTFS_REGISTRY_REGISTRY_CLIENT_H_
 
@@ -48,7 +50,8 @@ struct ClientOptions {
 
   absl::Duration connect_timeout = absl::Seconds(15);  // TLS included
   absl::Duration stall_timeout = absl::Seconds(30);    // without a byte
-  // From the last byte of a blob sent to the answer: registries check and move it first.
+  // From the last byte of a blob sent to the answer: registries check and move it first. Also for
+  // all of an answer that is no blob.
   absl::Duration commit_timeout = absl::Minutes(5);
   absl::Duration longest_retry_after = absl::Seconds(60);  // one that asks for more is given up
   // Tries in a row that brought nothing; one that brought some begins to count anew.
