@@ -53,7 +53,8 @@ class Leases {
   struct Item {
     Kind kind;
     oci::Digest digest;
-    auto operator<=>(const Item&) const = default;
+    // clang-tidy 14 sees a 0 in the comparison that the compiler writes.
+    auto operator<=>(const Item&) const = default;  // NOLINT(modernize-use-nullptr)
   };
   void BeginCollection() ABSL_LOCKS_EXCLUDED(lock_);
   void EndCollection() ABSL_LOCKS_EXCLUDED(lock_);

@@ -6,11 +6,9 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "node/base/file.h"
 #include "node/base/status.h"

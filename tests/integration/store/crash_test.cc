@@ -15,7 +15,6 @@
 namespace noded::store {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 

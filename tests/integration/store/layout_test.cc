@@ -11,8 +11,6 @@
 namespace noded::store {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Standard output and error together.

@@ -10,8 +10,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
 
 Entry Of(std::string reference, const std::string& image) {
   return {.reference = std::move(reference),
