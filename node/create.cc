@@ -22,7 +22,6 @@
 
 namespace noded {
 
-using google::protobuf::util::TimeUtil;
 using node::v1::Container;
 using node::v1::ContainerSpec;
 
