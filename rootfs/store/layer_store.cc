@@ -90,7 +90,7 @@ std::vector<Layer> LayerStore::List() const {
 
 absl::StatusOr<LayerDraft> LayerStore::Begin(const oci::Digest& chain_id) {
   const uint64_t failures = FailedSyncs();
-  std::string name = absl::StrCat(chain_id.hex(), AsAbsl(kDraft));
+  std::string name = absl::StrCat(chain_id.empty() ? "base" : chain_id.hex(), AsAbsl(kDraft));
   {
     absl::MutexLock lock(&lock_);
     absl::StrAppend(&name, next_draft_++);
@@ -210,6 +210,7 @@ LayerDraft::~LayerDraft() {
 std::string LayerDraft::path() const { return absl::StrCat(store_->directory_, "/", name_, "/fs"); }
 
 absl::StatusOr<Layer> LayerDraft::Commit(const oci::Digest& diff_id) {
+  if (chain_id_.empty()) chain_id_ = diff_id;
   const std::string what = absl::StrCat("commit ", Named(chain_id_));
   absl::StatusOr<TreeSize> size = MeasureTree(directory());
   if (!size.ok()) return Annotate(size.status(), what);

@@ -80,6 +80,7 @@ class LayerStore {
   // From memory, no system call.
   std::optional<Layer> Find(const oci::Digest& chain_id) const;
   std::vector<Layer> List() const;
+  // An empty one: a base layer whose tar is not known yet; its diff_id will be its chain id.
   absl::StatusOr<LayerDraft> Begin(const oci::Digest& chain_id);
   // Gone at once, deleted behind. A missing one is OK.
   absl::Status Remove(const oci::Digest& chain_id);

@@ -63,6 +63,7 @@ Store::Store(std::string directory, UniqueFd lock_file)
 absl::Status Store::OpenParts(const Warn& warn) {
   RETURN_IF_ERROR(WriteLayoutFile(directory_));
   ASSIGN_OR_RETURN(trash_, Trash::Open(directory_ + "/trash", warn));
+  RETURN_IF_ERROR(trash_->Discard(directory_ + "/scratch"));
   ASSIGN_OR_RETURN(contents_, ContentStore::Open(directory_, trash_.get()));
   ASSIGN_OR_RETURN(layers_, LayerStore::Open(directory_, trash_.get(), warn));
   details_ = std::make_unique<DetailsCache>(contents_.get());
@@ -72,6 +73,12 @@ absl::Status Store::OpenParts(const Warn& warn) {
   }
   ASSIGN_OR_RETURN(table_, std::move(table));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Store::NewScratch() {
+  const std::string path = absl::StrCat(directory_, "/scratch/", next_scratch_++);
+  RETURN_IF_ERROR(MakeDirs(path, 0700));
+  return path;
 }
 
 absl::Status Store::RebuildTable(const absl::Status& why, const Warn& warn) {

@@ -7,6 +7,7 @@
 #ifndef ROOTFS_STORE_STORE_H_
 #define ROOTFS_STORE_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -109,6 +110,9 @@ class Store {
                                     const CollectOptions& options = {});
   // Reads contents again and compares digests; compares each layer with its record by a walk.
   absl::StatusOr<Verified> Verify(const VerifyOptions& options = {});
+  // An empty directory beside the contents, for what is on its way in or out; the caller discards
+  // it. What a crash left is discarded at Open.
+  absl::StatusOr<std::string> NewScratch();
   // Of the file system, for watermarks.
   absl::StatusOr<DiskUse> Disk() const;
 
@@ -131,6 +135,7 @@ class Store {
   std::unique_ptr<LayerStore> layers_;
   std::unique_ptr<ImageTable> table_;
   std::unique_ptr<DetailsCache> details_;
+  std::atomic<uint64_t> next_scratch_ = 0;
   absl::Mutex collecting_;  // held by Collect and Repair
 };
 
