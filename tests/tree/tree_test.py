@@ -38,8 +38,8 @@ GRPC_ROOMS = ("server", "clients/cli", "tests")
 TOP_LEVEL = {".ci", ".clang-format", ".clang-tidy", ".gitignore", "CHANGELOG.md", "CMakeLists.txt",
              "CMakePresets.json", "LICENSE", "README.md", "cgroup", "clients", "deploy", "node",
              "proto", "rootfs", "server", "tests"}
-ROOMS_WITH_README = ("node/base", "node/launch", "node/shim", "node", "rootfs/layer", "rootfs/mount", "rootfs/oci",
-                     "rootfs/registry", "rootfs/store", "rootfs", "cgroup", "server", "clients/cli", "tests", "proto",
+ROOMS_WITH_README = ("node/base", "node/launch", "node/shim", "node", "rootfs/image", "rootfs/layer", "rootfs/mount",
+                     "rootfs/oci", "rootfs/registry", "rootfs/store", "rootfs/volume", "rootfs", "cgroup", "server", "clients/cli", "tests", "proto",
                      "deploy")
 
 # Put together here so that this file does not complain of itself.
