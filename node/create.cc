@@ -14,11 +14,11 @@
 #include "node/engine_impl.h"
 #include "node/host.h"
 #include "node/kept_limits.h"
-#include "node/launch/image_defaults.h"
 #include "node/launch_inputs.h"
 #include "node/random_id.h"
 #include "node/record_changes.h"
 #include "node/root_files.h"
+#include "node/storage.h"
 
 namespace noded {
 
@@ -28,9 +28,10 @@ using node::v1::ContainerSpec;
 struct EngineImpl::Creation {
   ContainerSpec spec;
   std::string request_id;
-  bool run = false;      // start it too
-  std::string digest;    // of what is asked for
-  KeptLimits kept = {};  // known once it is in the queue
+  bool run = false;          // start it too
+  std::string digest;        // of what is asked for
+  Provision provision = {};  // known once it is in the queue, as what follows
+  KeptLimits kept = {};
 };
 
 namespace {
@@ -72,32 +73,15 @@ bool IsCreated(const Container& container) {
   return container.state() != node::v1::CONTAINER_STATE_CREATING;
 }
 
-// What the API has and this version does not serve is refused, never left out.
-absl::Status CheckServed(const ContainerSpec& spec) {
-  constexpr char kNotServed[] = "not supported yet by this version";
-  Violations violations;
-  if (spec.root().has_image()) {
-    violations.Add("spec.root.image", absl::StrCat(kNotServed, "; use host_directory"));
-  }
-  if (spec.root().has_writable_limit_bytes()) {
-    violations.Add("spec.root.writable_limit_bytes", kNotServed);
-  }
-  for (int i = 0; i < spec.mounts_size(); ++i) {
-    const std::string field = absl::StrCat("spec.mounts[", i, "]");
-    if (spec.mounts(i).has_volume()) violations.Add(field + ".volume", kNotServed);
-    if (spec.mounts(i).has_image()) violations.Add(field + ".image", kNotServed);
-  }
-  return violations.ToStatus();
-}
-
-absl::Status CheckRequest(ContainerSpec& spec, const std::string& request_id) {
+absl::Status CheckRequest(const ContainerSpec& spec, const std::string& request_id) {
   if (request_id.size() > kMaxRequestIdBytes) {
     return InvalidField("request_id", absl::StrCat("must be at most ", kMaxRequestIdBytes,
                                                    " bytes, not ", request_id.size()));
   }
-  RETURN_IF_ERROR(launch::ValidateSpec(spec));
-  RETURN_IF_ERROR(CheckServed(spec));
-  return launch::ApplyImageConfig(node::v1::ImageConfig(), spec);
+  if (spec.root().has_writable_limit_bytes()) {
+    return InvalidField("spec.root.writable_limit_bytes", "not supported yet by this version");
+  }
+  return launch::ValidateSpec(spec);
 }
 
 // A failure that tells of a concurrent call with the same request_id, not of the name.
@@ -110,13 +94,30 @@ struct DryRun {
   std::string plan_json;
 };
 
-absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& spec) {
+void Note(const Provision& provision, ContainerRecord& record) {
+  Container& container = *record.mutable_container();
+  if (!provision.layers.chain_ids().empty()) {
+    *record.mutable_layers() = provision.layers;
+    container.set_image_id(provision.layers.image_id());
+  }
+  record.mutable_image_mounts()->insert(provision.image_mounts.begin(),
+                                        provision.image_mounts.end());
+  for (const std::string& volume : provision.volumes) container.add_volumes(volume);
+}
+
+absl::StatusOr<DryRun> CompileOnly(EngineImpl* engine, const ContainerSpec& asked) {
   DryRun result;
   ASSIGN_OR_RETURN(std::string id, RandomId());
   result.container.set_id(id);
-  result.container.set_name(spec.name().empty() ? DefaultName(id) : spec.name());
+  result.container.set_name(asked.name().empty() ? DefaultName(id) : asked.name());
+  ASSIGN_OR_RETURN(Provision provision,
+                   engine->images_and_volumes()->Provide(asked, /*dry_run=*/true));
+  const ContainerSpec& spec = provision.spec;
   *result.container.mutable_spec() = spec;
-  ASSIGN_OR_RETURN(LaunchInputs inputs, ResolveLaunchInputs(engine, spec, id));
+  ContainerRecord record;
+  *record.mutable_container() = result.container;
+  Note(provision, record);
+  ASSIGN_OR_RETURN(LaunchInputs inputs, ResolveLaunchInputs(engine, record));
   ASSIGN_OR_RETURN(node::shim::v1::LaunchPlan plan, launch::CompileLaunchPlan(spec, inputs.inputs));
   ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
                    engine->DriverFor(engine->CgroupParentOf(spec)));
@@ -137,9 +138,7 @@ template <typename Request, typename Response>
 void Answer(EngineImpl* engine, Request request, bool run,
             std::function<void(absl::StatusOr<Response>)> done) {
   auto answer = AnswerOnce<Response>(std::move(done));
-  const std::string digest = DigestOf(request.spec(), run);
-  if (absl::Status valid = CheckRequest(*request.mutable_spec(), request.request_id());
-      !valid.ok()) {
+  if (absl::Status valid = CheckRequest(request.spec(), request.request_id()); !valid.ok()) {
     return answer(valid);
   }
   if (request.dry_run()) {
@@ -157,7 +156,7 @@ void Answer(EngineImpl* engine, Request request, bool run,
     });
   }
   auto creation = std::make_shared<EngineImpl::Creation>(
-      EngineImpl::Creation{request.spec(), request.request_id(), run, digest});
+      EngineImpl::Creation{request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
   engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
     if (!container.ok()) return answer(container.status());
     Response response;
@@ -237,7 +236,9 @@ void EngineImpl::FollowFirst(std::shared_ptr<Creation> creation, const Container
 void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
                                ContainerDone done) {
   absl::Status reserved = [&]() -> absl::Status {
-    // Before anything is made.
+    // Before anything is made but volumes, which outlive what they were made for anyway.
+    ASSIGN_OR_RETURN(creation->provision, storage_->Provide(creation->spec));
+    creation->spec = creation->provision.spec;
     ASSIGN_OR_RETURN(std::shared_ptr<cgroup::Driver> driver,
                      DriverFor(CgroupParentOf(creation->spec)));
     ASSIGN_OR_RETURN(creation->kept, KeepLimitsOf(*driver, creation->spec));
@@ -245,11 +246,12 @@ void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_p
   }();
   if (!reserved.ok()) {
     DropRuntime(runtime->id);
+    DropProvision(*creation);
     // Another call with this request_id was a moment faster: follow that.
     if (IsTakenRequest(reserved)) return Create(std::move(creation), std::move(done));
     return done(reserved);
   }
-  auto make_files = [&] { return MakeFiles(creation->spec, runtime->id); };
+  auto make_files = [&] { return MakeFiles(runtime->id); };
   if (creation->run) {
     return StartInQueue(runtime, make_files, creation->kept, [this, runtime, done](auto started) {
       if (!started.ok()) Discard(runtime);
@@ -261,6 +263,14 @@ void EngineImpl::CreateInQueue(std::shared_ptr<Creation> creation, std::shared_p
   if (created.ok()) return done(std::move(created));
   Discard(runtime);
   done(Annotate(created.status(), "create container"));
+}
+
+// What anonymous volumes were made for a container that is not to be.
+void EngineImpl::DropProvision(Creation& creation) {
+  Container container;
+  for (const std::string& volume : creation.provision.volumes) container.add_volumes(volume);
+  creation.provision = {};
+  if (!container.volumes().empty()) storage_->RemoveAnonymousVolumes(container);
 }
 
 absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id) {
@@ -279,13 +289,23 @@ absl::Status EngineImpl::Reserve(const Creation& creation, const std::string& id
   *container.mutable_create_time() = TimestampNow();
   container.set_cgroup_path(absl::StrCat(CgroupParentOf(creation.spec), "/", id));
   Tell(creation.kept, container);
+  Note(creation.provision, record);
   container.set_log_directory(RootFiles(store_->ContainerDirectory(id)).log);
   return registry_->Insert(std::move(record)).status();
 }
 
-absl::Status EngineImpl::MakeFiles(const ContainerSpec& spec, const std::string& id) {
+absl::Status EngineImpl::MakeFiles(const std::string& id) {
+  Snapshot snapshot = registry_->Get(id);
+  if (snapshot == nullptr) return ContainerGone();
+  const ContainerSpec& spec = snapshot->container().spec();
   RETURN_IF_ERROR(MakeBindSources(spec));
-  return MakeRootFiles(RootFiles(store_->ContainerDirectory(id)), spec,
+  std::string root = spec.root().host_directory();
+  if (snapshot->has_layers()) {
+    launch::Inputs inputs;
+    RETURN_IF_ERROR(storage_->FindLayers(*snapshot, inputs));
+    root = inputs.lower.front();
+  }
+  return MakeRootFiles(RootFiles(store_->ContainerDirectory(id)), spec, root,
                        HostnameInside(this, spec, id), SharedEtcOf(this, spec));
 }
 

@@ -15,6 +15,7 @@
 #include "node/engine_impl.h"
 #include "node/exec_session.h"
 #include "node/host.h"
+#include "node/storage.h"
 
 namespace noded {
 namespace {
@@ -69,6 +70,7 @@ absl::Status EngineImpl::Open() {
   RETURN_IF_ERROR(OpenRegistry());
   ASSIGN_OR_RETURN(logs_, LogService::Create(loop_.get(), pool_.get(), registry_.get()));
   oom_ = std::make_unique<OomMonitor>(this, oom_watch_.get(), options_.kernel_log);
+  ASSIGN_OR_RETURN(storage_, Storage::Open(this));
   sampling_ = std::make_unique<Sampling>(this, options_.pressure, options_.sample_interval);
   RecoverAll();
   KeepSpareSupervisor();
@@ -85,11 +87,15 @@ absl::Status EngineImpl::OpenDirectories() {
   return absl::OkStatus();
 }
 
+StorageEngine* EngineImpl::storage() { return storage_.get(); }
+
 absl::Status EngineImpl::OpenRegistry() {
   ASSIGN_OR_RETURN(StateStore::Loaded loaded, store_->Load());
   ASSIGN_OR_RETURN(registry_, Registry::Create(store_.get(), std::move(loaded)));
   return absl::OkStatus();
 }
+
+EngineImpl::EngineImpl(EngineOptions options) : options_(std::move(options)) {}
 
 EngineImpl::~EngineImpl() {
   {
@@ -99,7 +105,10 @@ EngineImpl::~EngineImpl() {
   logs_.reset();
   paths_.reset();
   sampling_.reset();
+  if (storage_ != nullptr) storage_->Close();
   pool_.reset();
+  // After the pool, whose work may use it.
+  storage_.reset();
   oom_.reset();
   {
     absl::MutexLock lock(&spare_mutex_);

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "node/start_phases.h"
+#include "node/storage_engine.h"
 #include "node/streams.h"
 #include "node/v1/container_service.pb.h"
 #include "node/v1/node_service.pb.h"
@@ -41,6 +42,16 @@ struct EngineOptions {
   // Tells whom the OOM killer took; empty, or one that cannot be read: nobody is named.
   std::string kernel_log = "/dev/kmsg";
   bool pressure = true;  // samples have PSI, a quarter of their cost
+  // Of image references that name none.
+  std::string default_registry = "docker.io";
+  // Mirrors and plain-http registries, one rule each (rootfs/registry/hosts.h).
+  std::vector<std::string> registry_rules;
+  std::string registry_credentials;  // a config.json; empty: none
+  // Above this share of the disk in use, a pull first removes images without a name.
+  int image_disk_high_percent = 90;
+  // What one layer may unpack to.
+  int64_t max_layer_bytes = int64_t{64} << 30;
+  int64_t max_layer_entries = 4 << 20;
   // Told, a line at a time and on any thread, what happened that no caller is told: a supervisor
   // was lost, something was left behind. May be empty.
   std::function<void(const std::string& line)> report;
@@ -91,6 +102,8 @@ class Engine {
   // How many containers are in each state; states without one may be missing.
   using StateCounts = std::map<node::v1::ContainerState, int64_t>;
   virtual StateCounts CountStates() = 0;
+  // Lives as long as the engine.
+  virtual StorageEngine* storage() = 0;
   // Of all starts since Open; lives as long as the engine.
   virtual const StartPhases& StartDurations() = 0;
 

@@ -37,12 +37,14 @@
 
 namespace noded {
 
+class Storage;
+
 class EngineImpl final : public Engine {
  public:
   using Finished = OperationQueue::Finished;
   using ContainerDone = Done<node::v1::Container>;
 
-  explicit EngineImpl(EngineOptions options) : options_(std::move(options)) {}
+  explicit EngineImpl(EngineOptions options);
   ~EngineImpl() override;
   absl::Status Open();
 
@@ -64,6 +66,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<node::v1::ListResponse> List(const node::v1::ListRequest& request) override;
   node::v1::GetInfoResponse GetInfo() override;
   StateCounts CountStates() override;
+  StorageEngine* storage() override;
   const StartPhases& StartDurations() override { return start_phases_; }
   std::shared_ptr<ExecStream> Exec() override;
   std::shared_ptr<AttachStream> Attach() override;
@@ -83,6 +86,7 @@ class EngineImpl final : public Engine {
   EventLoop* loop() { return loop_.get(); }
   Registry* registry() { return registry_.get(); }
   StateStore* store() { return store_.get(); }
+  Storage* images_and_volumes() { return storage_.get(); }
   int sockets_dir() const { return sockets_dir_.get(); }
   StartPhases* start_phases() { return &start_phases_; }
 
@@ -189,7 +193,7 @@ class EngineImpl final : public Engine {
 
   // ---- remove.cc ----
   // In the container's queue. FAILED_PRECONDITION when it runs.
-  absl::Status RemoveInQueue(const std::shared_ptr<Runtime>& runtime);
+  absl::Status RemoveInQueue(const std::shared_ptr<Runtime>& runtime, bool anonymous_volumes);
   // A creation that failed: nothing is left, not even its request_id.
   void Discard(const std::shared_ptr<Runtime>& runtime);
 
@@ -232,7 +236,8 @@ class EngineImpl final : public Engine {
   void CreateInQueue(std::shared_ptr<Creation> creation, std::shared_ptr<Runtime> runtime,
                      ContainerDone done);
   absl::Status Reserve(const Creation& creation, const std::string& id);
-  absl::Status MakeFiles(const node::v1::ContainerSpec& spec, const std::string& id);
+  void DropProvision(Creation& creation);
+  absl::Status MakeFiles(const std::string& id);
   absl::StatusOr<node::v1::Container> RecordCreated(const std::string& id);
 
   // ---- start.cc ----
@@ -293,6 +298,7 @@ class EngineImpl final : public Engine {
   std::map<std::string, std::shared_ptr<cgroup::Driver>> drivers_ ABSL_GUARDED_BY(drivers_mutex_);
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Storage> storage_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<PathChecks> paths_;
   std::unique_ptr<LogService> logs_;

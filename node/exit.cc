@@ -163,7 +163,7 @@ void EngineImpl::RecordExit(const std::shared_ptr<Runtime>& runtime, const ExitR
 void EngineImpl::AutoRemove(const std::shared_ptr<Runtime>& runtime,
                             const ContainerRecord& exited) {
   if (!exited.container().spec().auto_remove()) return;
-  absl::Status removed = RemoveInQueue(runtime);
+  absl::Status removed = RemoveInQueue(runtime, /*anonymous_volumes=*/true);
   if (!removed.ok()) Report(absl::StrCat("remove ", runtime->id, ": ", removed.message()));
 }
 

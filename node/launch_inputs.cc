@@ -15,10 +15,12 @@
 #include "node/host.h"
 #include "node/random_id.h"
 #include "node/root_files.h"
+#include "node/storage.h"
 
 namespace noded {
 namespace {
 
+using node::state::v1::ContainerRecord;
 using node::v1::ContainerSpec;
 using node::v1::Namespace;
 using node::v1::NAMESPACE_MODE_CONTAINER;
@@ -100,13 +102,16 @@ std::string SharedEtcOf(EngineImpl* engine, const ContainerSpec& spec) {
   return RootFiles(engine->store()->ContainerDirectory((*target)->container().id())).etc;
 }
 
-absl::StatusOr<LaunchInputs> ResolveLaunchInputs(EngineImpl* engine, const ContainerSpec& spec,
-                                                 const std::string& id) {
+absl::StatusOr<LaunchInputs> ResolveLaunchInputs(EngineImpl* engine,
+                                                 const ContainerRecord& record) {
+  const ContainerSpec& spec = record.container().spec();
+  const std::string& id = record.container().id();
   LaunchInputs out;
   RootFiles files(engine->store()->ContainerDirectory(id));
   launch::Inputs& inputs = out.inputs;
   inputs.id = id;
-  inputs.lower = {spec.root().host_directory()};
+  if (spec.root().has_host_directory()) inputs.lower = {spec.root().host_directory()};
+  RETURN_IF_ERROR(engine->images_and_volumes()->FindLayers(record, inputs));
   inputs.upper = files.upper;
   inputs.work = files.work;
   inputs.hosts_file = files.hosts;

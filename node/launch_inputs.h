@@ -9,6 +9,7 @@
 #include "cgroup/driver.h"
 #include "node/base/unique_fd.h"
 #include "node/launch/plan.h"
+#include "node/state/v1/record.pb.h"
 #include "node/v1/container.pb.h"
 
 namespace noded {
@@ -25,8 +26,7 @@ struct LaunchInputs {
 // Blocks on host paths. FAILED_PRECONDITION when a container whose namespace is wanted is not
 // running, INVALID_ARGUMENT for a device that is none.
 absl::StatusOr<LaunchInputs> ResolveLaunchInputs(EngineImpl* engine,
-                                                 const node::v1::ContainerSpec& spec,
-                                                 const std::string& id);
+                                                 const node::state::v1::ContainerRecord& record);
 
 // Adds the descriptors by which a process enters its cgroup to those of a request, and their
 // indexes to its Launch or Exec.

@@ -105,7 +105,7 @@ void EngineImpl::Recover(std::shared_ptr<Runtime> runtime, Finished finished) {
     }
   }
   if (snapshot->removing() || container.state() == node::v1::CONTAINER_STATE_REMOVING) {
-    absl::Status removed = RemoveInQueue(runtime);
+    absl::Status removed = RemoveInQueue(runtime, snapshot->container().spec().auto_remove());
     if (!removed.ok()) Report(absl::StrCat("remove ", runtime->id, ": ", removed.message()));
     return finished();
   }

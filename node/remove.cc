@@ -7,6 +7,7 @@
 #include "node/container_state.h"
 #include "node/engine_impl.h"
 #include "node/record_changes.h"
+#include "node/storage.h"
 
 namespace noded {
 namespace {
@@ -38,9 +39,9 @@ void EngineImpl::Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveRe
   std::shared_ptr<Runtime> runtime = RuntimeOf(container.id());
   if (!request.force() && NeedsForce(container)) return answer(StillRuns(container));
 
-  auto remove = [this, runtime, answer] {
-    absl::Status queued = runtime->operations->Run([this, runtime, answer](Finished finished) {
-      absl::Status removed = RemoveInQueue(runtime);
+  auto remove = [this, runtime, volumes = request.volumes(), answer] {
+    absl::Status queued = runtime->operations->Run([=, this](Finished finished) {
+      absl::Status removed = RemoveInQueue(runtime, volumes);
       if (removed.ok()) {
         answer(node::v1::RemoveResponse());
       } else {
@@ -71,7 +72,8 @@ void EngineImpl::Remove(node::v1::RemoveRequest request, Done<node::v1::RemoveRe
              });
 }
 
-absl::Status EngineImpl::RemoveInQueue(const std::shared_ptr<Runtime>& runtime) {
+absl::Status EngineImpl::RemoveInQueue(const std::shared_ptr<Runtime>& runtime,
+                                       bool anonymous_volumes) {
   absl::StatusOr<Snapshot> removing = registry_->Change(
       runtime->id, node::v1::CONTAINER_EVENT_TYPE_UPDATED, [](ContainerRecord& record) {
         Container& container = *record.mutable_container();
@@ -93,13 +95,20 @@ absl::Status EngineImpl::RemoveInQueue(const std::shared_ptr<Runtime>& runtime) 
   if (group != nullptr) ReleaseGroup(std::move(group), runtime->id);
   RETURN_IF_ERROR(Annotate(registry_->Remove(runtime->id), "remove container"));
   DropRuntime(runtime->id);
+  const Container& container = (*removing)->container();
+  if (anonymous_volumes && !container.volumes().empty()) {
+    storage_->RemoveAnonymousVolumes(container);
+  }
   return absl::OkStatus();
 }
 
 void EngineImpl::Discard(const std::shared_ptr<Runtime>& runtime) {
+  Snapshot snapshot = registry_->Get(runtime->id);
   absl::Status removed = registry_->Remove(runtime->id, /*forget=*/true);
   if (!removed.ok() && !absl::IsNotFound(removed)) {
     Report(absl::StrCat("discard ", runtime->id, ": ", removed.message()));
+  } else if (snapshot != nullptr && !snapshot->container().volumes().empty()) {
+    storage_->RemoveAnonymousVolumes(snapshot->container());
   }
   DropRuntime(runtime->id);
 }

@@ -24,13 +24,12 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   return absl::OkStatus();
 }
 
-absl::Status MakeWritableLayer(const RootFiles& files, const ContainerSpec& spec) {
+absl::Status MakeWritableLayer(const RootFiles& files, const std::string& root) {
   // The mode of upper is that of "/" inside.
   RETURN_IF_ERROR(MakeDirectory(files.upper, 0755));
   RETURN_IF_ERROR(MakeDirectory(files.work, 0700));
-  struct stat root;
-  if (spec.root().has_host_directory() && stat(spec.root().host_directory().c_str(), &root) == 0 &&
-      chmod(files.upper.c_str(), root.st_mode & 07777) != 0) {
+  struct stat info;
+  if (stat(root.c_str(), &info) == 0 && chmod(files.upper.c_str(), info.st_mode & 07777) != 0) {
     return ErrnoStatus(errno, absl::StrCat("set mode of \"", files.upper, "\""));
   }
   return absl::OkStatus();
@@ -74,9 +73,10 @@ std::string HostsFile(const ContainerSpec& spec, const std::string& hostname) {
 }
 
 absl::Status MakeRootFiles(const RootFiles& files, const ContainerSpec& spec,
-                           const std::string& hostname, const std::string& shared_etc) {
+                           const std::string& root, const std::string& hostname,
+                           const std::string& shared_etc) {
   // With a read-only root too: mount points that the root lacks are made there before it is closed.
-  RETURN_IF_ERROR(MakeWritableLayer(files, spec));
+  RETURN_IF_ERROR(MakeWritableLayer(files, root));
   RETURN_IF_ERROR(MakeDirectory(files.log, 0700));
   RETURN_IF_ERROR(MakeDirectory(files.etc, 0755));
   std::string hosts = HostsFile(spec, hostname);

@@ -28,10 +28,12 @@ struct RootFiles {
   std::string upper, work, etc, hosts, resolv_conf, hostname, log;
 };
 
-// Makes them in an existing directory. `hostname` is the name inside. `shared_etc`: the etc
-// directory of the container whose network is joined; empty: none.
+// Makes them in an existing directory. `root` is the topmost directory below the writable layer,
+// whose mode "/" has inside. `hostname` is the name inside. `shared_etc`: the etc directory of the
+// container whose network is joined; empty: none.
 absl::Status MakeRootFiles(const RootFiles& files, const node::v1::ContainerSpec& spec,
-                           const std::string& hostname, const std::string& shared_etc);
+                           const std::string& root, const std::string& hostname,
+                           const std::string& shared_etc);
 
 // The text of /etc/hosts. Pure.
 std::string HostsFile(const node::v1::ContainerSpec& spec, const std::string& hostname);

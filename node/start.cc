@@ -79,7 +79,9 @@ class Launch : public std::enable_shared_from_this<Launch> {
 };
 
 absl::Status Launch::CompilePlan() {
-  ASSIGN_OR_RETURN(inputs_, ResolveLaunchInputs(engine_, spec_, runtime_->id));
+  Snapshot present = engine_->registry()->Get(runtime_->id);
+  if (present == nullptr) return ContainerGone();
+  ASSIGN_OR_RETURN(inputs_, ResolveLaunchInputs(engine_, *present));
   ASSIGN_OR_RETURN(plan_, launch::CompileLaunchPlan(spec_, inputs_.inputs));
   return absl::OkStatus();
 }

@@ -52,6 +52,10 @@ inline constexpr std::string_view kImageNotFound = "IMAGE_NOT_FOUND";
 inline constexpr std::string_view kRegistryUnreachable = "REGISTRY_UNREACHABLE";
 inline constexpr std::string_view kRegistryDenied = "REGISTRY_DENIED";
 inline constexpr std::string_view kLayerRefused = "LAYER_REFUSED";
+inline constexpr std::string_view kImageInUse = "IMAGE_IN_USE";
+inline constexpr std::string_view kPlatformNotFound = "PLATFORM_NOT_FOUND";
+inline constexpr std::string_view kVolumeNotFound = "VOLUME_NOT_FOUND";
+inline constexpr std::string_view kVolumeInUse = "VOLUME_IN_USE";
 }  // namespace reason
 
 struct FieldViolation {

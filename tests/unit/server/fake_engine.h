@@ -207,6 +207,7 @@ class FakeEngine : public Engine {
     return response;
   }
   StateCounts CountStates() override { return states; }
+  noded::StorageEngine* storage() override { return nullptr; }
   const noded::StartPhases& StartDurations() override { return start_phases; }
   std::shared_ptr<ExecStream> Exec() override { return new_exec ? new_exec() : exec; }
   std::shared_ptr<AttachStream> Attach() override { return attach; }
