@@ -11,8 +11,10 @@
 #include "node/base/status.h"
 #include "server/call.h"
 #include "server/container_service.h"
+#include "server/image_service.h"
 #include "server/log.h"
 #include "server/node_service.h"
+#include "server/volume_service.h"
 
 namespace noded::server {
 namespace {
@@ -54,11 +56,16 @@ void SetLimits(grpc::ServerBuilder* builder) {
 
 struct ApiServer::Parts {
   explicit Parts(Engine* engine)
-      : containers(Backend{engine, &calls}), node(Backend{engine, &calls}) {}
+      : containers(Backend{engine, &calls}),
+        images(Backend{engine, &calls}),
+        node(Backend{engine, &calls}),
+        volumes(Backend{engine, &calls}) {}
 
   CallSet calls;
   ContainerService containers;
+  ImageService images;
   NodeService node;
+  VolumeService volumes;
   std::unique_ptr<grpc::Server> server;
   std::vector<std::string> addresses;
 };
@@ -78,7 +85,9 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const std::vector<Li
   grpc::ServerBuilder builder;
   SetLimits(&builder);
   builder.RegisterService(&parts->containers);
+  builder.RegisterService(&parts->images);
   builder.RegisterService(&parts->node);
+  builder.RegisterService(&parts->volumes);
   std::vector<int> ports(listeners.size(), -1);  // written by BuildAndStart; -1: not bound
   for (size_t i = 0; i < listeners.size(); ++i) {
     if (listeners[i].is_unix()) RETURN_IF_ERROR(PrepareUnixSocket(listeners[i].path));
@@ -102,7 +111,9 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const std::vector<Li
   if (parts->server == nullptr) return absl::InternalError("start the gRPC server");
   grpc::HealthCheckServiceInterface* health = parts->server->GetHealthCheckService();
   health->SetServingStatus(node::v1::ContainerService::service_full_name(), true);
+  health->SetServingStatus(node::v1::ImageService::service_full_name(), true);
   health->SetServingStatus(node::v1::NodeService::service_full_name(), true);
+  health->SetServingStatus(node::v1::VolumeService::service_full_name(), true);
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(parts)));
 }
 

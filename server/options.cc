@@ -49,6 +49,36 @@ std::string CheckAbsolute(const std::string& path) {
   return "";
 }
 
+void AddImageOptions(CLI::App* app, EngineOptions& engine, const CLI::Validator& absolute) {
+  app->add_option("--default-registry", engine.default_registry,
+                  "Registry of image references that name none")
+      ->capture_default_str()
+      ->type_name("HOST[:PORT]");
+  app->add_option("--registry", engine.registry_rules,
+                  "Where a registry is asked, before itself: \"REGISTRY URL [pull,resolve,push] "
+                  "[ca=FILE] [cert=FILE key=FILE] [skip-verify] [last]\"; may be repeated, and is "
+                  "tried in that order. Registries on loopback may be plain http without")
+      ->type_name("RULE")
+      ->allow_extra_args(false);
+  app->add_option("--registry-credentials", engine.registry_credentials,
+                  "config.json whose credentials are used when a request brings none")
+      ->type_name("FILE")
+      ->check(absolute);
+  app->add_option("--image-disk-high", engine.image_disk_high_percent,
+                  "Share of the disk in use, in percent, above which a pull first removes images "
+                  "without a name")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100));
+  app->add_option("--max-layer-bytes", engine.max_layer_bytes,
+                  "Most bytes that one layer of an image may unpack to")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, INT64_MAX));
+  app->add_option("--max-layer-entries", engine.max_layer_entries,
+                  "Most files and directories of one layer")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, INT64_MAX));
+}
+
 std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
   auto app = std::make_unique<CLI::App>("Runs containers on this host for clients of its gRPC API.",
                                         "noded");
@@ -109,6 +139,7 @@ std::unique_ptr<CLI::App> MakeApp(RawOptions* raw) {
                   "How often containers are measured for --metrics-listen, 1s to 1h")
       ->capture_default_str()
       ->type_name("DURATION");
+  AddImageOptions(app.get(), engine, absolute);
   app->add_flag(
       "--pressure,!--no-pressure", engine.pressure,
       "Whether statistics hold pressure (PSI), a quarter of their cost. Default: they do");
