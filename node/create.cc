@@ -155,8 +155,8 @@ void Answer(EngineImpl* engine, Request request, bool run,
       if (!submitted.ok()) answer(submitted);
     });
   }
-  auto creation = std::make_shared<EngineImpl::Creation>(
-      EngineImpl::Creation{request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
+  auto creation = std::make_shared<EngineImpl::Creation>(EngineImpl::Creation{
+      request.spec(), request.request_id(), run, DigestOf(request.spec(), run)});
   engine->Create(std::move(creation), [answer](absl::StatusOr<Container> container) {
     if (!container.ok()) return answer(container.status());
     Response response;
